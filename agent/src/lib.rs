@@ -1,0 +1,1 @@
+//! The agent: node and container metrics of one machine on one page.

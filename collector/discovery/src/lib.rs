@@ -1,0 +1,1 @@
+//! Target discovery: one provider per file under providers/.

@@ -1,0 +1,19 @@
+//! The collector's common words: labels, samples, matchers, relabelling, and the ports [`Append`], [`Forward`]
+//! and [`Select`] through which its parts meet.
+//!
+//! Nothing here does I/O, waits, or reads a clock: [`Clock`] is a port too.
+
+mod duration;
+mod labels;
+mod matcher;
+mod ports;
+mod sample;
+
+pub use duration::{DurationError, PromDuration};
+pub use labels::{Iter as LabelsIter, Labels, LabelsBuilder, METRIC_NAME};
+pub use matcher::{AnchoredRegex, MatchOp, Matcher};
+pub use ports::{
+    Append, AppendError, Appended, Budget, Clock, Forward, Metadata, RefSample, Rejection, Select, SelectError,
+    Selection, SeriesRef, SeriesSamples, Unbounded,
+};
+pub use sample::{NORMAL_NAN, STALE_NAN, Sample, TimestampMs, is_stale};

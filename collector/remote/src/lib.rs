@@ -1,0 +1,1 @@
+//! Durable delivery: one queue on disk per destination, and the sinks that empty it.

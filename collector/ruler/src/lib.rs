@@ -1,0 +1,1 @@
+//! Recording and alerting rules, evaluated in groups at their interval.

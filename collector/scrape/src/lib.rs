@@ -1,0 +1,1 @@
+//! Scraping: manager, pools and loops that turn targets into samples.

@@ -1,0 +1,1 @@
+//! The collector: scrape, keep, evaluate, deliver; the API and the page.
