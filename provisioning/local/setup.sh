@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that Atalaia's targets need, where they are missing.
+#   setup.sh up          what `make up` needs
+#   setup.sh up test     what `make test` and `make bench` need besides
+set -euo pipefail
+
+packages_up=(influxdb influxdb-client curl jq docker.io apparmor iptables iproute2 busybox-static)
+packages_test=(prometheus prometheus-node-exporter victoria-metrics openssl shellcheck)
+
+wanted=()
+for part in "$@"; do
+  case "$part" in
+    up) wanted+=("${packages_up[@]}") ;;
+    test) wanted+=("${packages_test[@]}") ;;
+    *) echo "setup: unknown part '$part'; the parts are: up test" >&2; exit 2 ;;
+  esac
+done
+
+# An engine that answers already is as good as Debian's.
+if docker version --format '{{.Server.Version}}' >/dev/null 2>&1; then
+  kept=()
+  for package in "${wanted[@]}"; do [[ $package == docker.io || $package == apparmor ]] || kept+=("$package"); done
+  wanted=("${kept[@]}")
+fi
+
+missing=()
+for package in "${wanted[@]}"; do
+  dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q '^install ok installed$' || missing+=("$package")
+done
+if ((${#missing[@]} == 0)); then
+  echo "setup: everything is here"
+  exit 0
+fi
+
+if ! command -v apt-get >/dev/null; then
+  echo "setup: this machine has no apt-get; install by hand what is missing: ${missing[*]}" >&2
+  exit 1
+fi
+as_root=()
+if [[ $EUID -ne 0 ]]; then
+  command -v sudo >/dev/null || { echo "setup: needs root to install ${missing[*]}, and there is no sudo" >&2; exit 1; }
+  as_root=(sudo)
+fi
+
+# Debian starts a service as it is installed; ours run by hand, on ports of our choice, so keep those quiet.
+policy=/usr/sbin/policy-rc.d
+if [[ ! -e $policy ]]; then
+  printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
+  "${as_root[@]}" chmod +x "$policy"
+  trap '"${as_root[@]}" rm -f "$policy"' EXIT
+fi
+
+echo "setup: installing ${missing[*]}"
+log=$(mktemp)
+install() {
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+}
+if ! install >"$log" 2>&1; then
+  # The package lists of a fresh machine are empty or old: fetch them and try again.
+  if ! { "${as_root[@]}" apt-get update -qq && install; } >"$log" 2>&1; then
+    echo "setup: apt-get could not install ${missing[*]}; its last words:" >&2
+    tail -n 5 "$log" >&2
+    exit 1
+  fi
+fi
+rm -f "$log"
+echo "setup: done"

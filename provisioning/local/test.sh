@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Everything that must hold before a change lands. Run it as `make test`, which installs what it needs first.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+step() { printf '\n== %s (%d s)\n' "$1" "$SECONDS"; }
+
+step "format"
+cargo fmt --all --check
+
+step "scripts"
+mapfile -t scripts < <(git ls-files '*.sh' .ci/run)
+shellcheck -x "${scripts[@]}"
+
+step "clippy"
+cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
+
+step "docs"
+RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
+
+step "licences"
+provisioning/local/licences.sh
+
+step "build"
+cargo build --workspace --all-targets --locked --quiet
+
+step "a Docker engine for the tests that need one"
+provisioning/local/docker-engine.sh start
+trap 'provisioning/local/docker-engine.sh stop' EXIT
+
+step "tests"
+cargo test --workspace --locked
+
+step "done"
