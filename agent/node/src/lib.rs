@@ -1,11 +1,15 @@
 //! The node side of the agent: one collector per file under `collectors/`, with node_exporter's names.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use agent_exposition::Page;
 use agent_procfs::Root;
 
 pub mod collectors;
+mod flags;
+
+pub use flags::{FlagKind, FlagSpec, Flags};
 
 /// What a collector knows when it is built.
 #[derive(Clone, Debug)]
@@ -16,29 +20,6 @@ pub struct Context {
     pub flags: Arc<Flags>,
 }
 
-/// The flags `--collector.NAME.*` as typed, looked up by name without the leading dashes.
-#[derive(Clone, Debug, Default)]
-pub struct Flags {
-    values: std::collections::BTreeMap<String, Vec<String>>,
-}
-
-impl Flags {
-    /// Sets a flag; a repeatable one gathers its values.
-    pub fn push(&mut self, name: impl Into<String>, value: impl Into<String>) {
-        self.values.entry(name.into()).or_default().push(value.into());
-    }
-
-    /// The last value given for a flag.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.values.get(name).and_then(|v| v.last()).map(String::as_str)
-    }
-
-    /// All values given for a flag.
-    pub fn all(&self, name: &str) -> &[String] {
-        self.values.get(name).map_or(&[], Vec::as_slice)
-    }
-}
-
 /// How a collector is registered.
 pub struct Spec {
     /// The name in `--collector.NAME`, `collect[]` and `node_scrape_collector_success`.
@@ -47,6 +28,8 @@ pub struct Spec {
     pub help: &'static str,
     /// Whether it runs without being asked for.
     pub default_on: bool,
+    /// The flags it takes besides `--[no-]collector.NAME`.
+    pub flags: &'static [FlagSpec],
     /// Makes it; an error is a wrong flag and stops the agent.
     pub build: fn(&Context) -> Result<Box<dyn Collector>, BuildError>,
 }
@@ -84,6 +67,10 @@ pub enum CollectError {
 /// Reads one part of the kernel's story. Called by one thread at a time, again for every scrape; what it keeps
 /// between calls (descriptors, last values) is its own.
 pub trait Collector: Send {
+    /// Says when the answer of the next [`collect`](Self::collect) must be there. Called before each collection; a
+    /// collector that waits for something that may never come (a stuck mount) waits no longer than this.
+    fn set_deadline(&mut self, _deadline: Instant) {}
+
     /// Adds the families to the page. May block on a file that is stuck: the caller has the deadline.
     fn collect(&mut self, page: &mut Page) -> Result<Outcome, CollectError>;
 }

@@ -9,6 +9,7 @@ pub const SPEC: Spec = Spec {
     name: "loadavg",
     help: "Load averages.",
     default_on: true,
+    flags: &[],
     build: |context| Ok(Box::new(Loadavg { root: context.root.clone() })),
 };
 
