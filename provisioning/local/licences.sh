@@ -14,7 +14,7 @@ while IFS=$'\t' read -r package licence; do
     while IFS= read -r one; do
       one=$(sed -E 's/^[( ]+|[) ]+$//g' <<<"$one")
       grep -Eq "$allowed" <<<"$one" || all=0
-    done < <(sed 's/ AND /\n/g' <<<"$alternative")
+    done < <(printf '%s\n' "${alternative// AND /$'\n'}")
     ((all == 0)) || ok=1
   done < <(sed -E 's@ OR |/@\n@g' <<<"$licence")
   if ((ok == 0)); then

@@ -1,10 +1,9 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 # Sourced by up.sh, down.sh and status.sh: the processes of the local stack, each known by a pid file.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 state=$root/.atalaia
 # In the order they are started; stopped the other way round. `demo` is the container to watch, see up.sh.
-# shellcheck disable=SC2034
 parts=(influxdb-vms influxdb-containers agent collector)
 
 # The pid of a part, if it runs. A pid that another program got meanwhile does not count.
