@@ -11,13 +11,31 @@ mod flags;
 
 pub use flags::{FlagKind, FlagSpec, Flags};
 
-/// What a collector knows when it is built.
+/// What a collector knows when it is built. Collectors built from clones of one context share what several of them
+/// read, so build all collectors of a process from one.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Context {
     /// Where /proc, /sys, / and udev's data are.
     pub root: Root,
     /// The collectors' own flags.
     pub flags: Arc<Flags>,
+}
+
+impl Context {
+    /// A context of its own.
+    pub fn new(root: Root, flags: Arc<Flags>) -> Self {
+        Self { root, flags }
+    }
+}
+
+/// One scrape, as every collector that takes part in it is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scrape {
+    /// Differs from scrape to scrape: what one collector has read is good for another one of the same scrape only.
+    pub number: u64,
+    /// When the answer must be there.
+    pub deadline: Instant,
 }
 
 /// How a collector is registered.
@@ -67,9 +85,9 @@ pub enum CollectError {
 /// Reads one part of the kernel's story. Called by one thread at a time, again for every scrape; what it keeps
 /// between calls (descriptors, last values) is its own.
 pub trait Collector: Send {
-    /// Says when the answer of the next [`collect`](Self::collect) must be there. Called before each collection; a
-    /// collector that waits for something that may never come (a stuck mount) waits no longer than this.
-    fn set_deadline(&mut self, _deadline: Instant) {}
+    /// Announces the next [`collect`](Self::collect). A collector that waits for something that may never come (a
+    /// stuck mount) waits no longer than the scrape's deadline.
+    fn begin(&mut self, _scrape: Scrape) {}
 
     /// Adds the families to the page. May block on a file that is stuck: the caller has the deadline.
     fn collect(&mut self, page: &mut Page) -> Result<Outcome, CollectError>;
