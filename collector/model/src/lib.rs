@@ -13,7 +13,7 @@ pub use duration::{DurationError, PromDuration};
 pub use labels::{Iter as LabelsIter, Labels, LabelsBuilder, METRIC_NAME};
 pub use matcher::{AnchoredRegex, MatchOp, Matcher};
 pub use ports::{
-    Append, AppendError, Appended, Budget, Clock, Forward, Metadata, RefSample, Rejection, Select, SelectError,
-    Selection, SeriesRef, SeriesSamples, Unbounded,
+    Append, AppendError, Appended, Budget, Clock, Forward, Metadata, NoForward, RefSample, Rejection, Select,
+    SelectError, Selection, SeriesRef, SeriesSamples, Unbounded,
 };
 pub use sample::{NORMAL_NAN, STALE_NAN, Sample, TimestampMs, is_stale};

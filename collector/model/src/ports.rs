@@ -81,7 +81,9 @@ pub trait Append: Send + Sync {
     fn resolve(&self, labels: &Labels) -> Result<SeriesRef, AppendError>;
 
     /// Takes a batch, as one unit in the log: after a crash either all of its accepted samples are there again
-    /// or none. When this returns, what was accepted survives the death of the process.
+    /// or none. When this returns, what was accepted survives the death of the process. The one exception is a
+    /// log that cannot be written, as on a full disk: then the window counts and logs that, goes on taking and
+    /// forwarding in memory, and writes down what it can once the disk takes it.
     ///
     /// Samples of one series must be in the order of their time stamps.
     fn append(&self, batch: &[RefSample]) -> Result<Appended, AppendError>;
@@ -97,6 +99,16 @@ pub trait Forward: Send + Sync {
 
     /// These series are gone from the window; their handles will not be heard of again.
     fn forget(&self, series: &[SeriesRef]);
+}
+
+/// A listener that hears nothing, for a window without destinations.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoForward;
+
+impl Forward for NoForward {
+    fn forward(&self, _batch: &[RefSample], _labels: &dyn Fn(SeriesRef) -> Option<Labels>) {}
+
+    fn forget(&self, _series: &[SeriesRef]) {}
 }
 
 /// What a query wants to read.
