@@ -84,10 +84,8 @@ impl fmt::Display for PromDuration {
         for (unit, ms) in UNITS {
             // Years and weeks only when nothing smaller is left over, so that 90d stays 90d.
             let exact_only = matches!(unit, "y" | "w" | "d");
-            if exact_only && !rest.is_multiple_of(ms) {
-                if unit != "d" || rest < ms {
-                    continue;
-                }
+            if exact_only && !rest.is_multiple_of(ms) && (unit != "d" || rest < ms) {
+                continue;
             }
             let count = rest / ms;
             if count > 0 {
