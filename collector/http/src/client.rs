@@ -1,0 +1,229 @@
+//! The client itself: connections, redirects, and the credentials of each request.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use reqwest::redirect::{Attempt, Policy};
+use reqwest::{IntoUrl, Method, RequestBuilder};
+
+use crate::{Authorization, BasicAuth, ClientConfig, ClientError, Secret, TlsConfig, tls};
+
+/// Redirects that one request follows.
+const MAX_REDIRECTS: usize = 10;
+
+/// Idle connections are kept longer than the usual scrape interval.
+const IDLE_TIMEOUT: Duration = Duration::from_mins(5);
+
+/// A client for one peer or one group of peers: connections are reused, credentials are added to each request, and
+/// secrets, keys and certificates that lie in files are read again when they change.
+///
+/// It sets no deadline: each request needs its own ([`RequestBuilder::timeout`]). Clones share their connections.
+#[derive(Clone, Debug)]
+pub struct HttpClient {
+    config: Arc<ClientConfig>,
+    user_agent: Arc<str>,
+    built: Arc<Mutex<Built>>,
+}
+
+#[derive(Debug)]
+struct Built {
+    client: reqwest::Client,
+    stamps: Vec<Option<(SystemTime, u64)>>,
+}
+
+impl HttpClient {
+    /// Builds a client. Certificates and keys are read now; the secrets of requests are read with each request.
+    ///
+    /// # Errors
+    /// When the configuration contradicts itself, or a TLS file is missing or malformed.
+    pub fn build(config: &ClientConfig, user_agent: &str) -> Result<Self, ClientError> {
+        config.validate()?;
+        let built = Built { client: reqwest_client(config, user_agent)?, stamps: stamps(&tls_files(config)) };
+        Ok(Self {
+            config: Arc::new(config.clone()),
+            user_agent: Arc::from(user_agent),
+            built: Arc::new(Mutex::new(built)),
+        })
+    }
+
+    /// A request with the configured credentials and headers on it.
+    ///
+    /// # Errors
+    /// When a secret's file cannot be read or holds what a header cannot carry, or a replaced TLS file is malformed.
+    pub fn request(&self, method: Method, url: impl IntoUrl) -> Result<RequestBuilder, ClientError> {
+        let headers = headers(&self.config)?;
+        Ok(self.client()?.request(method, url).headers(headers))
+    }
+
+    /// A GET request; see [`request`](Self::request).
+    ///
+    /// # Errors
+    /// As [`request`](Self::request).
+    pub fn get(&self, url: impl IntoUrl) -> Result<RequestBuilder, ClientError> {
+        self.request(Method::GET, url)
+    }
+
+    /// A POST request; see [`request`](Self::request).
+    ///
+    /// # Errors
+    /// As [`request`](Self::request).
+    pub fn post(&self, url: impl IntoUrl) -> Result<RequestBuilder, ClientError> {
+        self.request(Method::POST, url)
+    }
+
+    /// The client of now: built anew, with new connections, once a TLS file has been replaced.
+    fn client(&self) -> Result<reqwest::Client, ClientError> {
+        let files = tls_files(&self.config);
+        let mut built = self.built.lock().unwrap_or_else(PoisonError::into_inner);
+        if !files.is_empty() {
+            let now = stamps(&files);
+            if now != built.stamps {
+                built.client = reqwest_client(&self.config, &self.user_agent)?;
+                built.stamps = now;
+            }
+        }
+        Ok(built.client.clone())
+    }
+}
+
+fn tls_files(config: &ClientConfig) -> Vec<PathBuf> {
+    config.tls_config.as_ref().map(tls::files).unwrap_or_default()
+}
+
+fn stamps(files: &[PathBuf]) -> Vec<Option<(SystemTime, u64)>> {
+    let stamp = |path: &PathBuf| {
+        let metadata = std::fs::metadata(path).ok()?;
+        Some((metadata.modified().ok()?, metadata.len()))
+    };
+    files.iter().map(stamp).collect()
+}
+
+fn reqwest_client(config: &ClientConfig, user_agent: &str) -> Result<reqwest::Client, ClientError> {
+    let plain = TlsConfig::default();
+    let tls = tls::rustls_config(config.tls_config.as_ref().unwrap_or(&plain))?;
+    let mut builder = reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .user_agent(user_agent)
+        .referer(false)
+        .http1_only()
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .redirect(redirects(config));
+    if let Some(url) = &config.proxy_url {
+        let exceptions = config.no_proxy.as_deref().and_then(reqwest::NoProxy::from_string);
+        builder = builder.proxy(reqwest::Proxy::all(url).map_err(ClientError::Build)?.no_proxy(exceptions));
+    } else if !config.proxy_from_environment {
+        builder = builder.no_proxy();
+    }
+    builder.build().map_err(ClientError::Build)
+}
+
+/// Follows redirects, but never takes credentials to another host.
+///
+/// The HTTP library drops `Authorization` on the step that leaves a host, and puts it back on the step after
+/// (reqwest 0.13.5 compares each URL with the one before, not with the first). So with credentials one step away
+/// is the last, and headers of the configuration, which the library does not know to be secret, stay at home.
+fn redirects(config: &ClientConfig) -> Policy {
+    if !config.follow_redirects {
+        return Policy::none();
+    }
+    let credentials = config.basic_auth.is_some() || config.authorization.is_some();
+    let headers = !config.http_headers.is_empty();
+    Policy::custom(move |attempt| {
+        let left = left_home(&attempt);
+        if attempt.previous().len() > MAX_REDIRECTS {
+            attempt.error("too many redirects")
+        } else if headers && left.is_some() {
+            attempt.error("redirected to another host, where http_headers must not go")
+        } else if left == Some(Step::Later) && (credentials || has_user(&attempt)) {
+            attempt.error("redirected on by another host, where credentials must not go")
+        } else {
+            attempt.follow()
+        }
+    })
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// This step leaves the first host.
+    First,
+    /// An earlier one did.
+    Later,
+}
+
+fn left_home(attempt: &Attempt<'_>) -> Option<Step> {
+    let home = attempt.previous().first()?;
+    let away = |url: &url::Url| {
+        url.scheme() != home.scheme()
+            || url.host_str() != home.host_str()
+            || url.port_or_known_default() != home.port_or_known_default()
+    };
+    if attempt.previous().iter().any(&away) { Some(Step::Later) } else { away(attempt.url()).then_some(Step::First) }
+}
+
+fn has_user(attempt: &Attempt<'_>) -> bool {
+    attempt.previous().first().is_some_and(|url| !url.username().is_empty() || url.password().is_some())
+}
+
+fn headers(config: &ClientConfig) -> Result<HeaderMap, ClientError> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in &config.http_headers {
+        let bad = || ClientError::BadHeader(name.clone());
+        let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad())?;
+        for value in &value.values {
+            headers.append(&header, HeaderValue::from_str(value).map_err(|_| bad())?);
+        }
+        for secret in &value.secrets {
+            headers.append(&header, sensitive(secret.expose()).ok_or_else(bad)?);
+        }
+        for file in &value.files {
+            headers.append(&header, sensitive(Secret::from_file(file)?.expose()).ok_or_else(bad)?);
+        }
+    }
+    let authorization = match (&config.basic_auth, &config.authorization) {
+        (Some(basic), _) => Some(basic_value(basic)?),
+        (None, Some(authorization)) => authorization_value(authorization)?,
+        (None, None) => None,
+    };
+    if let Some(text) = authorization {
+        let value = sensitive(&text).ok_or_else(|| ClientError::BadHeader(AUTHORIZATION.to_string()))?;
+        headers.insert(AUTHORIZATION, value);
+    }
+    Ok(headers)
+}
+
+fn sensitive(text: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(text).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+fn basic_value(basic: &BasicAuth) -> Result<String, ClientError> {
+    use base64::Engine as _;
+    let user = match &basic.username_file {
+        Some(path) => Secret::from_file(path)?,
+        None => Secret::new(basic.username.clone()),
+    };
+    let password = secret_or_file(basic.password.as_ref(), basic.password_file.as_deref())?.unwrap_or_default();
+    let pair = format!("{}:{}", user.expose(), password.expose());
+    Ok(format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair)))
+}
+
+/// `TYPE CREDENTIALS`, or nothing where there are no credentials.
+fn authorization_value(authorization: &Authorization) -> Result<Option<String>, ClientError> {
+    let secret = secret_or_file(authorization.credentials.as_ref(), authorization.credentials_file.as_deref())?;
+    let scheme = match authorization.scheme.trim() {
+        "" => "Bearer",
+        scheme => scheme,
+    };
+    Ok(secret.map(|secret| format!("{scheme} {}", secret.expose())))
+}
+
+fn secret_or_file(secret: Option<&Secret>, file: Option<&Path>) -> Result<Option<Secret>, ClientError> {
+    match (secret, file) {
+        (Some(secret), _) => Ok(Some(secret.clone())),
+        (None, Some(path)) => Secret::from_file(path).map(Some),
+        (None, None) => Ok(None),
+    }
+}
