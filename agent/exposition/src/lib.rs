@@ -2,7 +2,24 @@
 //!
 //! The agent writes pages with it, the collector's scraper reads them. No I/O happens here.
 
+mod escape;
+mod negotiate;
+mod number;
+mod openmetrics;
 mod page;
+mod parse;
 mod text;
 
+pub use negotiate::{Format, accepts_gzip, negotiate};
 pub use page::{FamilyId, Kind, Page, SharedId};
+pub use parse::{Cause, Event, Labels, NORMAL_NAN, ParseError, Parser, Progress, SampleLine};
+
+impl Page {
+    /// Appends the page in the given format.
+    pub fn write(&self, format: Format, out: &mut String) {
+        match format {
+            Format::Text004 => self.write_text(out),
+            Format::OpenMetrics100 => self.write_openmetrics(out),
+        }
+    }
+}

@@ -1,11 +1,17 @@
 //! A page of families under construction.
 //!
 //! Label text is written once, escaped, into one arena; a sample is a range of that arena, an optional shared
-//! set and a value. Encoding is then mostly copying.
+//! set and a value. Encoding is then mostly copying. The samples of all families lie in one vector and each family
+//! is a chain through it, so that a page costs a handful of allocations however many families it has, and none
+//! when it is [cleared](Page::clear) and filled again.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::ops::Range;
+
+use hashbrown::HashMap;
+
+use crate::escape::push_escaped;
+use crate::number::push_number;
 
 /// What a family is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -16,19 +22,25 @@ pub enum Kind {
     Gauge,
     /// `_bucket`, `_sum`, `_count`.
     Histogram,
+    /// Buckets that may fall: `_bucket`, `_gsum`, `_gcount`. OpenMetrics only.
+    GaugeHistogram,
     /// Quantiles, `_sum`, `_count`.
     Summary,
+    /// Text that hardly changes, as labels of a 1. OpenMetrics only.
+    Info,
+    /// A set of booleans. OpenMetrics only.
+    StateSet,
     /// `untyped` in the text format, `unknown` in OpenMetrics.
     Untyped,
 }
 
 /// A family of this page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FamilyId(pub(crate) usize);
+pub struct FamilyId(usize);
 
 /// A set of labels of this page that many samples share, such as a container's identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SharedId(pub(crate) usize);
+pub struct SharedId(u32);
 
 /// One family: what it is called, what it is, and its samples in the order they were added.
 #[derive(Clone, Debug)]
@@ -36,25 +48,31 @@ pub(crate) struct Family {
     pub(crate) name: Cow<'static, str>,
     pub(crate) help: Cow<'static, str>,
     pub(crate) kind: Kind,
-    pub(crate) samples: Vec<Entry>,
+    /// Index of the first and the last sample.
+    chain: Option<(u32, u32)>,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     /// Appended to the family's name: `_bucket`, `_sum`, `_count`, or nothing.
     pub(crate) suffix: &'static str,
-    pub(crate) labels: Range<u32>,
-    pub(crate) shared: Option<SharedId>,
+    labels: Range<u32>,
+    shared: Option<SharedId>,
     pub(crate) value: f64,
     pub(crate) timestamp_ms: Option<i64>,
+    /// Index of the family's next sample.
+    next: Option<u32>,
 }
 
 /// A page of families. Fill it with [`family`](Self::family) and [`sample`](Self::sample), then encode it.
+///
+/// Its text is limited to 4 GiB of labels; samples beyond that are left out.
 #[derive(Clone, Debug, Default)]
 pub struct Page {
-    pub(crate) arena: String,
-    pub(crate) families: Vec<Family>,
-    pub(crate) shared: Vec<Range<u32>>,
+    arena: String,
+    families: Vec<Family>,
+    entries: Vec<Entry>,
+    shared: Vec<Range<u32>>,
     index: HashMap<Cow<'static, str>, FamilyId>,
 }
 
@@ -64,7 +82,17 @@ impl Page {
         Self::default()
     }
 
-    /// The family of that name, made when it is new. The first help and kind win.
+    /// Empties the page and keeps its memory.
+    pub fn clear(&mut self) {
+        self.arena.clear();
+        self.families.clear();
+        self.entries.clear();
+        self.shared.clear();
+        self.index.clear();
+    }
+
+    /// The family of that name, made when it is new. The first help and kind win. A family that gets no sample is
+    /// not printed.
     pub fn family(
         &mut self,
         name: impl Into<Cow<'static, str>>,
@@ -77,26 +105,37 @@ impl Page {
         }
         let id = FamilyId(self.families.len());
         self.index.insert(name.clone(), id);
-        self.families.push(Family { name, help: help.into(), kind, samples: Vec::new() });
+        self.families.push(Family { name, help: help.into(), kind, chain: None });
         id
+    }
+
+    /// Whether there is a family of that name, and of which kind.
+    pub fn kind_of(&self, name: &str) -> Option<Kind> {
+        self.index.get(name).and_then(|id| self.families.get(id.0)).map(|family| family.kind)
     }
 
     /// A set of labels for [`sample_shared`](Self::sample_shared).
     pub fn shared<'a>(&mut self, labels: impl IntoIterator<Item = (&'a str, &'a str)>) -> SharedId {
         let range = self.write_labels(labels);
+        let id = SharedId(u32::try_from(self.shared.len()).unwrap_or(u32::MAX));
         self.shared.push(range);
-        SharedId(self.shared.len() - 1)
+        id
     }
 
     /// Adds a sample. Labels are written in the order given; their names must differ. Give them sorted by name
     /// where the order of the text matters.
     pub fn sample(&mut self, family: FamilyId, labels: &[(&str, &str)], value: f64) {
-        self.push(family, "", None, labels, value);
+        self.push(family, Own { labels, ..Own::default() }, value);
     }
 
-    /// Adds a sample with the labels of a shared set besides its own.
+    /// Adds a sample with the labels of a shared set besides its own, which come first.
     pub fn sample_shared(&mut self, family: FamilyId, shared: SharedId, labels: &[(&str, &str)], value: f64) {
-        self.push(family, "", Some(shared), labels, value);
+        self.push(family, Own { labels, shared: Some(shared), ..Own::default() }, value);
+    }
+
+    /// Adds a sample with a time of its own, in milliseconds since 1970.
+    pub fn sample_at(&mut self, family: FamilyId, labels: &[(&str, &str)], value: f64, timestamp_ms: i64) {
+        self.push(family, Own { labels, timestamp_ms: Some(timestamp_ms), ..Own::default() }, value);
     }
 
     /// A family with a single sample without labels.
@@ -111,45 +150,122 @@ impl Page {
         self.sample(family, &[], value);
     }
 
-    /// Adds a sample of a histogram or summary: `suffix` is `_bucket`, `_sum`, `_count` or nothing.
+    /// Adds a sample of a histogram or summary: `suffix` is `_bucket`, `_sum`, `_count` or nothing. The numbers in
+    /// `le` and `quantile` are given as the text format writes them (`1`); OpenMetrics gets its `1.0` when encoding.
     pub fn sample_suffixed(&mut self, family: FamilyId, suffix: &'static str, labels: &[(&str, &str)], value: f64) {
-        self.push(family, suffix, None, labels, value);
+        self.push(family, Own { suffix, labels, ..Own::default() }, value);
+    }
+
+    /// Adds a bucket of a histogram: how many observations were at most `le`, so far.
+    pub fn bucket(&mut self, family: FamilyId, labels: &[(&str, &str)], le: f64, count: f64) {
+        self.push(family, Own { suffix: "_bucket", labels, edge: Some(("le", le)), ..Own::default() }, count);
+    }
+
+    /// Adds a quantile (0 to 1) of a summary.
+    pub fn quantile(&mut self, family: FamilyId, labels: &[(&str, &str)], quantile: f64, value: f64) {
+        self.push(family, Own { labels, edge: Some(("quantile", quantile)), ..Own::default() }, value);
     }
 
     /// How many samples there are.
     pub fn sample_count(&self) -> usize {
-        self.families.iter().map(|f| f.samples.len()).sum()
+        self.entries.len()
+    }
+
+    /// How many families have samples.
+    pub fn family_count(&self) -> usize {
+        self.families.iter().filter(|family| family.chain.is_some()).count()
     }
 
     /// Moves all of another page's families to this one. A family that both have is joined.
     pub fn absorb(&mut self, other: Self) {
-        let offset = u32::try_from(self.arena.len()).unwrap_or(u32::MAX);
-        let shared_offset = self.shared.len();
-        self.arena.push_str(&other.arena);
-        self.shared.extend(other.shared.iter().map(|r| r.start + offset..r.end + offset));
-        for theirs in other.families {
-            let id = self.family(theirs.name, theirs.help, theirs.kind);
-            let Some(ours) = self.families.get_mut(id.0) else { continue };
-            ours.samples.extend(theirs.samples.into_iter().map(|mut e| {
-                e.labels = e.labels.start + offset..e.labels.end + offset;
-                e.shared = e.shared.map(|s| SharedId(s.0 + shared_offset));
-                e
-            }));
-        }
+        let mut other = other;
+        self.absorb_from(&mut other);
     }
 
-    fn push(
-        &mut self,
-        family: FamilyId,
-        suffix: &'static str,
-        shared: Option<SharedId>,
-        labels: &[(&str, &str)],
-        value: f64,
-    ) {
-        let labels = self.write_labels(labels.iter().copied());
-        if let Some(family) = self.families.get_mut(family.0) {
-            family.samples.push(Entry { suffix, labels, shared, value, timestamp_ms: None });
+    /// As [`absorb`](Self::absorb), and leaves the other page empty with its memory kept.
+    pub fn absorb_from(&mut self, other: &mut Self) {
+        let arena_offset = self.arena_len();
+        let shared_offset = u32::try_from(self.shared.len()).unwrap_or(u32::MAX);
+        let entry_offset = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
+        let shift =
+            |range: &Range<u32>| range.start.saturating_add(arena_offset)..range.end.saturating_add(arena_offset);
+        self.arena.push_str(&other.arena);
+        self.shared.extend(other.shared.iter().map(shift));
+        self.entries.extend(other.entries.drain(..).map(|mut entry| {
+            entry.labels = shift(&entry.labels);
+            entry.shared = entry.shared.map(|s| SharedId(s.0.saturating_add(shared_offset)));
+            entry.next = entry.next.map(|next| next.saturating_add(entry_offset));
+            entry
+        }));
+        for theirs in other.families.drain(..) {
+            let Some((first, last)) = theirs.chain else { continue };
+            let (first, last) = (first.saturating_add(entry_offset), last.saturating_add(entry_offset));
+            let id = self.family(theirs.name, theirs.help, theirs.kind);
+            self.link(id, first, last);
         }
+        other.clear();
+    }
+
+    /// The families that have samples, sorted by name.
+    pub(crate) fn sorted(&self) -> Vec<&Family> {
+        let mut families: Vec<_> = self.families.iter().filter(|family| family.chain.is_some()).collect();
+        families.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        families
+    }
+
+    /// The samples of a family, in the order they were added.
+    pub(crate) fn samples<'a>(&'a self, family: &Family) -> impl Iterator<Item = &'a Entry> {
+        let mut next = family.chain.map(|(first, _)| first);
+        std::iter::from_fn(move || {
+            let entry = self.entries.get(next? as usize)?;
+            next = entry.next;
+            Some(entry)
+        })
+    }
+
+    /// A sample's own labels and its shared ones, escaped, without braces.
+    pub(crate) fn labels(&self, entry: &Entry) -> (&str, &str) {
+        let own = self.slice(&entry.labels);
+        let shared = entry.shared.and_then(|s| self.shared.get(s.0 as usize)).map_or("", |range| self.slice(range));
+        (own, shared)
+    }
+
+    fn slice(&self, range: &Range<u32>) -> &str {
+        self.arena.get(range.start as usize..range.end as usize).unwrap_or("")
+    }
+
+    fn push(&mut self, family: FamilyId, own: Own<'_>, value: f64) {
+        let mut labels = self.write_labels(own.labels.iter().copied());
+        if let Some((name, number)) = own.edge {
+            if !labels.is_empty() {
+                self.arena.push(',');
+            }
+            self.arena.push_str(name);
+            self.arena.push_str("=\"");
+            push_number(&mut self.arena, number);
+            self.arena.push('"');
+            labels.end = self.arena_len();
+        }
+        let Ok(index) = u32::try_from(self.entries.len()) else { return };
+        if labels.end == u32::MAX {
+            return;
+        }
+        let Own { suffix, shared, timestamp_ms, .. } = own;
+        self.entries.push(Entry { suffix, labels, shared, value, timestamp_ms, next: None });
+        self.link(family, index, index);
+    }
+
+    /// Appends the chain of samples from `first` to `last` to a family's own.
+    fn link(&mut self, family: FamilyId, first: u32, last: u32) {
+        let Some(family) = self.families.get_mut(family.0) else { return };
+        let Some((_, tail)) = &mut family.chain else {
+            family.chain = Some((first, last));
+            return;
+        };
+        if let Some(entry) = self.entries.get_mut(*tail as usize) {
+            entry.next = Some(first);
+        }
+        *tail = last;
     }
 
     fn write_labels<'a>(&mut self, labels: impl IntoIterator<Item = (&'a str, &'a str)>) -> Range<u32> {
@@ -160,14 +276,7 @@ impl Page {
             }
             self.arena.push_str(name);
             self.arena.push_str("=\"");
-            for c in value.chars() {
-                match c {
-                    '\\' => self.arena.push_str("\\\\"),
-                    '"' => self.arena.push_str("\\\""),
-                    '\n' => self.arena.push_str("\\n"),
-                    c => self.arena.push(c),
-                }
-            }
+            push_escaped(&mut self.arena, value, true);
             self.arena.push('"');
         }
         start..self.arena_len()
@@ -175,5 +284,61 @@ impl Page {
 
     fn arena_len(&self) -> u32 {
         u32::try_from(self.arena.len()).unwrap_or(u32::MAX)
+    }
+}
+
+/// What a sample brings besides its family and value.
+#[derive(Default)]
+struct Own<'a> {
+    suffix: &'static str,
+    labels: &'a [(&'a str, &'a str)],
+    shared: Option<SharedId>,
+    /// `le` or `quantile`, printed as a number.
+    edge: Option<(&'static str, f64)>,
+    timestamp_ms: Option<i64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(page: &Page) -> String {
+        let mut out = String::new();
+        page.write_text(&mut out);
+        out
+    }
+
+    #[test]
+    fn absorbing_joins_families_and_keeps_the_order() {
+        let mut a = Page::new();
+        let up = a.family("up", "Is it up.", Kind::Gauge);
+        let who = a.shared([("who", "a")]);
+        a.sample_shared(up, who, &[("n", "1")], 1.0);
+        let mut b = Page::new();
+        let late = b.family("late", "How late.", Kind::Gauge);
+        let up = b.family("up", "Other words.", Kind::Gauge);
+        let who = b.shared([("who", "b")]);
+        b.sample_shared(up, who, &[("n", "2")], 2.0);
+        b.sample(late, &[], 0.5);
+        b.sample_shared(up, who, &[("n", "3")], 3.0);
+        a.absorb_from(&mut b);
+        assert_eq!((a.sample_count(), a.family_count(), b.sample_count()), (4, 2, 0));
+        assert_eq!(
+            text(&a),
+            "# HELP late How late.\n# TYPE late gauge\nlate 0.5\n\
+             # HELP up Is it up.\n# TYPE up gauge\n\
+             up{n=\"1\",who=\"a\"} 1\nup{n=\"2\",who=\"b\"} 2\nup{n=\"3\",who=\"b\"} 3\n"
+        );
+    }
+
+    #[test]
+    fn a_cleared_page_is_as_new() {
+        let mut page = Page::new();
+        page.single("old", "", Kind::Gauge, 1.0);
+        page.clear();
+        page.single("new", "", Kind::Gauge, 1.0);
+        assert_eq!(text(&page), "# TYPE new gauge\nnew 1\n");
+        assert_eq!(page.kind_of("old"), None);
+        assert_eq!(page.kind_of("new"), Some(Kind::Gauge));
     }
 }
