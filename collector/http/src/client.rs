@@ -1,6 +1,7 @@
 //! The client itself: connections, redirects, and the credentials of each request.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -24,6 +25,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_mins(5);
 pub struct HttpClient {
     config: Arc<ClientConfig>,
     user_agent: Arc<str>,
+    credentials: Arc<AtomicBool>,
     built: Arc<Mutex<Built>>,
 }
 
@@ -40,10 +42,13 @@ impl HttpClient {
     /// When the configuration contradicts itself, or a TLS file is missing or malformed.
     pub fn build(config: &ClientConfig, user_agent: &str) -> Result<Self, ClientError> {
         config.validate()?;
-        let built = Built { client: reqwest_client(config, user_agent)?, stamps: stamps(&tls_files(config)) };
+        let credentials = Arc::new(AtomicBool::new(config.basic_auth.is_some() || config.authorization.is_some()));
+        let client = reqwest_client(config, user_agent, &credentials)?;
+        let built = Built { client, stamps: stamps(&tls_files(config)) };
         Ok(Self {
             config: Arc::new(config.clone()),
             user_agent: Arc::from(user_agent),
+            credentials,
             built: Arc::new(Mutex::new(built)),
         })
     }
@@ -54,6 +59,11 @@ impl HttpClient {
     /// When a secret's file cannot be read or holds what a header cannot carry, or a replaced TLS file is malformed.
     pub fn request(&self, method: Method, url: impl IntoUrl) -> Result<RequestBuilder, ClientError> {
         let headers = headers(&self.config)?;
+        let url = url.into_url().map_err(ClientError::Build)?;
+        if !url.username().is_empty() || url.password().is_some() {
+            // The library makes `Authorization` of them, so they need the same care at a redirect.
+            self.credentials.store(true, Ordering::Relaxed);
+        }
         Ok(self.client()?.request(method, url).headers(headers))
     }
 
@@ -80,7 +90,7 @@ impl HttpClient {
         if !files.is_empty() {
             let now = stamps(&files);
             if now != built.stamps {
-                built.client = reqwest_client(&self.config, &self.user_agent)?;
+                built.client = reqwest_client(&self.config, &self.user_agent, &self.credentials)?;
                 built.stamps = now;
             }
         }
@@ -100,7 +110,11 @@ fn stamps(files: &[PathBuf]) -> Vec<Option<(SystemTime, u64)>> {
     files.iter().map(stamp).collect()
 }
 
-fn reqwest_client(config: &ClientConfig, user_agent: &str) -> Result<reqwest::Client, ClientError> {
+fn reqwest_client(
+    config: &ClientConfig,
+    user_agent: &str,
+    credentials: &Arc<AtomicBool>,
+) -> Result<reqwest::Client, ClientError> {
     let plain = TlsConfig::default();
     let tls = tls::rustls_config(config.tls_config.as_ref().unwrap_or(&plain))?;
     let mut builder = reqwest::Client::builder()
@@ -109,7 +123,7 @@ fn reqwest_client(config: &ClientConfig, user_agent: &str) -> Result<reqwest::Cl
         .referer(false)
         .http1_only()
         .pool_idle_timeout(IDLE_TIMEOUT)
-        .redirect(redirects(config));
+        .redirect(redirects(config, Arc::clone(credentials)));
     if let Some(url) = &config.proxy_url {
         let exceptions = config.no_proxy.as_deref().and_then(reqwest::NoProxy::from_string);
         builder = builder.proxy(reqwest::Proxy::all(url).map_err(ClientError::Build)?.no_proxy(exceptions));
@@ -124,11 +138,10 @@ fn reqwest_client(config: &ClientConfig, user_agent: &str) -> Result<reqwest::Cl
 /// The HTTP library drops `Authorization` on the step that leaves a host, and puts it back on the step after
 /// (reqwest 0.13.5 compares each URL with the one before, not with the first). So with credentials one step away
 /// is the last, and headers of the configuration, which the library does not know to be secret, stay at home.
-fn redirects(config: &ClientConfig) -> Policy {
+fn redirects(config: &ClientConfig, credentials: Arc<AtomicBool>) -> Policy {
     if !config.follow_redirects {
         return Policy::none();
     }
-    let credentials = config.basic_auth.is_some() || config.authorization.is_some();
     let headers = !config.http_headers.is_empty();
     Policy::custom(move |attempt| {
         let left = left_home(&attempt);
@@ -136,7 +149,7 @@ fn redirects(config: &ClientConfig) -> Policy {
             attempt.error("too many redirects")
         } else if headers && left.is_some() {
             attempt.error("redirected to another host, where http_headers must not go")
-        } else if left == Some(Step::Later) && (credentials || has_user(&attempt)) {
+        } else if left == Some(Step::Later) && credentials.load(Ordering::Relaxed) {
             attempt.error("redirected on by another host, where credentials must not go")
         } else {
             attempt.follow()
@@ -160,10 +173,6 @@ fn left_home(attempt: &Attempt<'_>) -> Option<Step> {
             || url.port_or_known_default() != home.port_or_known_default()
     };
     if attempt.previous().iter().any(&away) { Some(Step::Later) } else { away(attempt.url()).then_some(Step::First) }
-}
-
-fn has_user(attempt: &Attempt<'_>) -> bool {
-    attempt.previous().first().is_some_and(|url| !url.username().is_empty() || url.password().is_some())
 }
 
 fn headers(config: &ClientConfig) -> Result<HeaderMap, ClientError> {

@@ -59,7 +59,7 @@ pub enum ClientError {
     /// `proxy_url` is not the URL of an HTTP proxy.
     #[error("proxy_url is not an http or https URL")]
     ProxyUrl,
-    /// The client library refused the configuration.
-    #[error("cannot build the HTTP client")]
+    /// The client library refused the configuration, or the URL of a request.
+    #[error("cannot build the HTTP client or its request")]
     Build(#[source] reqwest::Error),
 }
