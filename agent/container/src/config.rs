@@ -1,0 +1,73 @@
+//! What the container side is told: plain data, filled in by the agent's flags.
+
+use std::path::PathBuf;
+
+use agent_procfs::Root;
+
+use crate::sets::Sets;
+
+/// Everything that [`Containers`](crate::Containers) needs to know. The default watches this machine and the
+/// local Docker engine, as cAdvisor does.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where /proc, /sys and / of the watched machine are.
+    pub root: Root,
+    /// Where the cgroup hierarchies are mounted; `None` means `fs/cgroup` below [`Root::sysfs`].
+    pub cgroup_root: Option<PathBuf>,
+    /// Docker's address: `unix:///path` or `tcp://host:port` (`--docker`); `None` asks no engine.
+    pub docker: Option<String>,
+    /// Only containers and `/`, no slices, services and scopes (`--docker_only`).
+    pub docker_only: bool,
+    /// When not empty, of the cgroups that are no containers only `/` and those with one of these prefixes
+    /// (`--raw_cgroup_prefix_whitelist`).
+    pub raw_cgroup_prefixes: Vec<String>,
+    /// Leaves out `/` (`--disable_root_cgroup_stats`).
+    pub disable_root: bool,
+    /// Which labels of a container become labels of its series.
+    pub labels: LabelPolicy,
+    /// Which sets of metrics are collected.
+    pub sets: Sets,
+    /// `cadvisorVersion` of `cadvisor_version_info`: the agent's own version.
+    pub version: String,
+    /// `cadvisorRevision` of `cadvisor_version_info`: the commit that the agent was built from.
+    pub revision: String,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            root: Root::default(),
+            cgroup_root: None,
+            docker: Some("unix:///var/run/docker.sock".to_owned()),
+            docker_only: false,
+            raw_cgroup_prefixes: Vec::new(),
+            disable_root: false,
+            labels: LabelPolicy::default(),
+            sets: Sets::default(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            revision: String::new(),
+        }
+    }
+}
+
+impl Config {
+    /// The folder of the cgroup hierarchies.
+    pub fn cgroup_root(&self) -> PathBuf {
+        self.cgroup_root.clone().unwrap_or_else(|| self.root.sys("fs/cgroup"))
+    }
+}
+
+/// Which labels of a container become `container_label_*`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LabelPolicy {
+    /// All of them (`--store_container_labels`).
+    pub store_all: bool,
+    /// Without `store_all`, only these (`--whitelisted_container_labels`).
+    pub allowed: Vec<String>,
+}
+
+impl Default for LabelPolicy {
+    fn default() -> Self {
+        Self { store_all: true, allowed: Vec::new() }
+    }
+}

@@ -1,0 +1,159 @@
+//! The sets of metrics that `--disable_metrics` and `--enable_metrics` name.
+
+/// One set of metrics, under cAdvisor's name for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Set {
+    /// CPU time and throttling.
+    Cpu,
+    /// Load averages and task states.
+    CpuLoad,
+    /// CPU time by CPU where the kernel tells it.
+    PerCpu,
+    /// Memory use and reclaim.
+    Memory,
+    /// Pages by NUMA node.
+    MemoryNuma,
+    /// Huge pages.
+    Hugetlb,
+    /// The cpuset's settings.
+    Cpuset,
+    /// Interfaces' counters.
+    Network,
+    /// Space and inodes of file systems.
+    Disk,
+    /// Block I/O.
+    DiskIo,
+    /// Processes and threads.
+    Process,
+    /// Out-of-memory kills.
+    OomEvent,
+    /// Pressure stall information.
+    Pressure,
+}
+
+const ALL: &[(Set, &str, bool)] = &[
+    (Set::Cpu, "cpu", true),
+    (Set::CpuLoad, "cpuLoad", true),
+    (Set::PerCpu, "percpu", true),
+    (Set::Memory, "memory", true),
+    (Set::MemoryNuma, "memory_numa", false),
+    (Set::Hugetlb, "hugetlb", false),
+    (Set::Cpuset, "cpuset", false),
+    (Set::Network, "network", true),
+    (Set::Disk, "disk", true),
+    (Set::DiskIo, "diskIO", true),
+    (Set::Process, "process", true),
+    (Set::OomEvent, "oom_event", true),
+    (Set::Pressure, "pressure", true),
+];
+
+/// Names that cAdvisor knows and that stand for nothing here; they are accepted and have no effect.
+const WITHOUT_EFFECT: &[&str] =
+    &["advtcp", "app", "cpu_topology", "perf_event", "referenced_memory", "resctrl", "sched", "tcp", "udp"];
+
+/// A choice of sets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sets(u32);
+
+/// A name that is no set's.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown set of metrics {name:?}, known are {known}")]
+pub struct UnknownSet {
+    /// The name as typed.
+    pub name: String,
+    /// The names there are, separated by commas.
+    pub known: String,
+}
+
+impl Default for Sets {
+    fn default() -> Self {
+        ALL.iter().filter(|(_, _, on)| *on).fold(Self(0), |sets, (set, _, _)| sets.with(*set))
+    }
+}
+
+impl Sets {
+    /// From the flags' lists, names separated by commas. What `enable` names is on and nothing else, as in
+    /// cAdvisor; without it, `disable` takes its names away from the default choice. In cAdvisor a `disable`
+    /// list replaces the built-in one, so that leaving out one set turns on all the costly ones: not here.
+    ///
+    /// # Errors
+    /// [`UnknownSet`] for a name that neither this agent nor cAdvisor has.
+    pub fn from_flags(disable: &str, enable: &str) -> Result<Self, UnknownSet> {
+        let enabled = parse(enable)?;
+        let disabled = parse(disable)?;
+        Ok(if enable.trim().is_empty() { Self(Self::default().0 & !disabled.0) } else { enabled })
+    }
+
+    /// No set at all.
+    pub fn none() -> Self {
+        Self(0)
+    }
+
+    /// All sets.
+    pub fn all() -> Self {
+        ALL.iter().fold(Self(0), |sets, (set, _, _)| sets.with(*set))
+    }
+
+    /// This choice and one set more.
+    #[must_use]
+    pub fn with(self, set: Set) -> Self {
+        Self(self.0 | 1 << set as u8)
+    }
+
+    /// This choice without one set.
+    #[must_use]
+    pub fn without(self, set: Set) -> Self {
+        Self(self.0 & !(1 << set as u8))
+    }
+
+    /// Whether a set is on.
+    pub fn has(self, set: Set) -> bool {
+        self.0 & 1 << set as u8 != 0
+    }
+}
+
+fn parse(list: &str) -> Result<Sets, UnknownSet> {
+    let names = list.split(',').map(str::trim).filter(|name| !name.is_empty());
+    names.filter(|name| !WITHOUT_EFFECT.contains(name)).try_fold(Sets::none(), |sets, name| {
+        match ALL.iter().find(|(_, known, _)| *known == name) {
+            Some((set, _, _)) => Ok(sets.with(*set)),
+            None => Err(UnknownSet { name: name.to_owned(), known: known() }),
+        }
+    })
+}
+
+fn known() -> String {
+    let mut names: Vec<_> = ALL.iter().map(|(_, name, _)| *name).chain(WITHOUT_EFFECT.iter().copied()).collect();
+    names.sort_unstable();
+    names.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(disable: &str, enable: &str, want: Result<Sets, &str>) {
+        assert_eq!(Sets::from_flags(disable, enable).map_err(|e| e.name), want.map_err(str::to_owned));
+    }
+
+    #[test]
+    fn flags() {
+        check("", "", Ok(Sets::default()));
+        check("disk, percpu", "", Ok(Sets::default().without(Set::Disk).without(Set::PerCpu)));
+        check("disk", "cpu,memory", Ok(Sets::none().with(Set::Cpu).with(Set::Memory)));
+        check("referenced_memory,tcp", "", Ok(Sets::default()));
+        check("", "tcp", Ok(Sets::none()));
+        check("dsk", "", Err("dsk"));
+        check("", "CPU", Err("CPU"));
+        check("disk,,", " ", Ok(Sets::default().without(Set::Disk)));
+    }
+
+    #[test]
+    fn costly_sets_are_off_unless_asked_for() {
+        assert!(!Sets::default().has(Set::MemoryNuma));
+        assert!(Sets::from_flags("disk", "").is_ok_and(|sets| !sets.has(Set::Hugetlb)));
+        assert!(Sets::all().has(Set::Hugetlb));
+    }
+}
