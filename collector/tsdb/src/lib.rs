@@ -1,5 +1,6 @@
 //! The local window: compressed series in memory, chunk files and a write-ahead log.
 
+pub mod encoding;
 mod error;
 mod options;
 mod status;
