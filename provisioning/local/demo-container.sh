@@ -18,6 +18,9 @@ build() {
 }
 
 case "${1:-}" in
+  image)
+    docker image inspect "$image" >/dev/null 2>&1 || build
+    ;;
   start)
     docker image inspect "$image" >/dev/null 2>&1 || build
     if [[ $(docker inspect -f '{{.State.Running}}' "$name" 2>/dev/null) == true ]]; then
@@ -44,7 +47,7 @@ case "${1:-}" in
     fi
     ;;
   *)
-    echo "usage: $0 start|stop" >&2
+    echo "usage: $0 start|stop|image" >&2
     exit 2
     ;;
 esac

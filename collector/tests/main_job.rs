@@ -1,0 +1,174 @@
+//! The main job, end to end, on real parts: agent and collector, Docker containers with load, two InfluxDB; the
+//! right series in the right database and nowhere else, with values that an independent reading confirms.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use support::stack::{Agent, CONTAINER_SERIES, Collector, Container, VM_SERIES, configuration};
+use support::{Influx, eventually, get, prom_query};
+
+/// Half of every tenth of a second busy, some memory in use, a little traffic to the gateway.
+const LOAD: &str = r#"
+b=/bin/busybox
+gateway=$($b ip route | $b awk '/default/ {print $3}')
+$b dd if=/dev/zero of=/tmp/file bs=64k count=64 2>/dev/null
+$b ping -i 0.2 -s 1000 "$gateway" >/dev/null 2>&1 &
+while :; do i=0; while [ $i -lt 3000 ]; do i=$((i + 1)); done; $b sleep 0.02; done"#;
+
+#[test]
+fn eight_series_reach_their_database_with_true_values() {
+    let (vms, containers) = (Influx::start(), Influx::start());
+    let busy = Container::start("busy", LOAD);
+    let idle = Container::start("idle", "while :; do /bin/busybox sleep 1; done");
+    let agent = Agent::start();
+    let collector = Collector::start(&configuration(&agent, &vms, &containers), &[]);
+
+    for (influx, wanted) in [(&vms, &VM_SERIES), (&containers, &CONTAINER_SERIES)] {
+        eventually(60, "all series arrive", || {
+            let there = influx.measurements();
+            match wanted.iter().find(|s| !there.iter().any(|t| t == *s)) {
+                Some(missing) => Err(format!("{missing} is missing; there: {there:?}")),
+                None => Ok(()),
+            }
+        });
+    }
+    assert!(vms.measurements().iter().all(|m| m.starts_with("job_instance:")), "{:?}", vms.measurements());
+    assert!(containers.measurements().iter().all(|m| m.starts_with("job_container:")));
+
+    no_series_twice(&collector);
+    vm_values_are_true(&vms);
+    container_values_are_true(&containers, &busy, &idle);
+    layout_is_prometheus_own(&vms, &containers, &busy);
+    the_page_shows_it(&collector);
+}
+
+/// With node and container families on two listeners nothing may be scraped twice.
+fn no_series_twice(collector: &Collector) {
+    for query in ["count(node_cpu_seconds_total) by (cpu, mode, job)", "count(machine_memory_bytes) by (job)"] {
+        let rows = prom_query(&collector.address, query).unwrap();
+        assert!(!rows.is_empty(), "{query} is empty");
+        let jobs: std::collections::BTreeSet<_> = rows.iter().map(|r| r["metric"]["job"].to_string()).collect();
+        assert_eq!(jobs.len(), 1, "{query}: {jobs:?}");
+        assert!(rows.iter().all(|r| r["value"][1] == "1"), "{query}: {rows:?}");
+    }
+}
+
+fn meminfo_used() -> f64 {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap();
+    let field = |name: &str| -> f64 {
+        let line = text.lines().find(|l| l.starts_with(&format!("{name}:"))).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    };
+    (field("MemTotal") - field("MemFree") - field("Cached")) * 1024.0
+}
+
+fn vm_values_are_true(vms: &Influx) {
+    // Memory moves while other tests build and run: wait for a moment in which both readings agree.
+    eventually(30, "memory agrees with /proc/meminfo", || {
+        let before = meminfo_used();
+        let (_, recorded) = *vms.points(VM_SERIES[1]).last().ok_or("no point")?;
+        let off = (recorded - before).abs() / before;
+        if off < 0.05 { Ok(()) } else { Err(format!("recorded {recorded}, /proc/meminfo {before}")) }
+    });
+    let (_, cpu) = *vms.points(VM_SERIES[0]).last().unwrap();
+    assert!((0.0..=100.0).contains(&cpu) && cpu > 0.5, "CPU {cpu} %: a busy container runs, so it cannot be idle");
+}
+
+/// Seconds of CPU that a container has used, from its cgroup, on either version.
+fn cgroup_cpu_seconds(id: &str) -> f64 {
+    let v1 = format!("/sys/fs/cgroup/cpuacct/docker/{id}/cpuacct.usage");
+    let v1_joined = format!("/sys/fs/cgroup/cpu,cpuacct/docker/{id}/cpuacct.usage");
+    for path in [v1, v1_joined] {
+        if let Ok(text) = std::fs::read_to_string(&path) {
+            return text.trim().parse::<f64>().unwrap() / 1e9;
+        }
+    }
+    for path in [
+        format!("/sys/fs/cgroup/system.slice/docker-{id}.scope/cpu.stat"),
+        format!("/sys/fs/cgroup/docker/{id}/cpu.stat"),
+    ] {
+        if let Ok(text) = std::fs::read_to_string(&path) {
+            let line = text.lines().find(|l| l.starts_with("usage_usec")).unwrap();
+            return line.split(' ').nth(1).unwrap().parse::<f64>().unwrap() / 1e6;
+        }
+    }
+    panic!("no cgroup of container {id} found");
+}
+
+fn cgroup_memory_bytes(id: &str) -> f64 {
+    let paths = [
+        format!("/sys/fs/cgroup/memory/docker/{id}/memory.usage_in_bytes"),
+        format!("/sys/fs/cgroup/system.slice/docker-{id}.scope/memory.current"),
+        format!("/sys/fs/cgroup/docker/{id}/memory.current"),
+    ];
+    let text = paths.iter().find_map(|p| std::fs::read_to_string(p).ok()).expect("no memory cgroup");
+    text.trim().parse().unwrap()
+}
+
+/// Received bytes of all interfaces but loopback in the network namespace of a process.
+fn received_bytes(pid: &str) -> f64 {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/net/dev")).unwrap();
+    text.lines()
+        .filter_map(|line| line.split_once(':'))
+        .filter(|(name, _)| name.trim() != "lo")
+        .map(|(_, rest)| rest.split_whitespace().next().unwrap().parse::<f64>().unwrap())
+        .sum()
+}
+
+fn newest_of(influx: &Influx, measurement: &str, name: &str) -> Option<f64> {
+    let q = format!("SELECT last(value) FROM \"{measurement}\" WHERE \"name\" = '{name}'");
+    influx.query(&q).ok()?.first()?["values"][0][1].as_f64()
+}
+
+fn container_values_are_true(containers: &Influx, busy: &Container, idle: &Container) {
+    let id = busy.inspect("{{.Id}}");
+    let pid = busy.inspect("{{.State.Pid}}");
+
+    eventually(20, "container memory agrees with its cgroup", || {
+        let own = cgroup_memory_bytes(&id);
+        let recorded = newest_of(containers, CONTAINER_SERIES[1], &busy.name).ok_or("no point")?;
+        let off = (recorded - own).abs() / own;
+        if off < 0.1 { Ok(()) } else { Err(format!("recorded {recorded}, cgroup {own}")) }
+    });
+
+    // Rates: measured by hand over some seconds, and recorded over the same seconds and those before, under a
+    // load that is steady by its making. Other tests share the processors, so the bounds are wide; a wrong unit,
+    // a wrong container or a load average in its place is off by far more.
+    let (cpu, received, began) = (cgroup_cpu_seconds(&id), received_bytes(&pid), Instant::now());
+    std::thread::sleep(Duration::from_secs(10));
+    let elapsed = began.elapsed().as_secs_f64();
+    let cpu_rate = (cgroup_cpu_seconds(&id) - cpu) / elapsed;
+    let rx_rate = (received_bytes(&pid) - received) / elapsed;
+    let recorded_cpu = newest_of(containers, CONTAINER_SERIES[0], &busy.name).unwrap();
+    let recorded_rx = newest_of(containers, CONTAINER_SERIES[2], &busy.name).unwrap();
+    assert!((0.5..2.0).contains(&(recorded_cpu / cpu_rate)), "CPU: recorded {recorded_cpu}, by hand {cpu_rate}");
+    assert!((0.5..2.0).contains(&(recorded_rx / rx_rate)), "received: recorded {recorded_rx}, by hand {rx_rate}");
+
+    let idle_cpu = newest_of(containers, CONTAINER_SERIES[0], &idle.name).unwrap();
+    assert!(idle_cpu < recorded_cpu / 4.0, "the idle container uses {idle_cpu}, the busy one {recorded_cpu}");
+}
+
+/// Measurement = metric name, labels = tags with the external ones among them, field `value`.
+fn layout_is_prometheus_own(vms: &Influx, containers: &Influx, busy: &Container) {
+    let tags = |influx: &Influx, measurement: &str| -> Vec<String> {
+        let series = influx.query(&format!("SHOW TAG KEYS FROM \"{measurement}\"")).unwrap();
+        let rows = series[0]["values"].as_array().unwrap().clone();
+        rows.iter().map(|row| row[0].as_str().unwrap().to_owned()).collect()
+    };
+    let vm = tags(vms, VM_SERIES[0]);
+    assert!(["__name__", "instance", "monitor"].iter().all(|t| vm.contains(&(*t).to_owned())), "{vm:?}");
+    let container = tags(containers, CONTAINER_SERIES[1]);
+    assert!(["id", "name", "image", "monitor"].iter().all(|t| container.contains(&(*t).to_owned())), "{container:?}");
+    assert!(newest_of(containers, CONTAINER_SERIES[3], &busy.name).is_some());
+}
+
+fn the_page_shows_it(collector: &Collector) {
+    let page = get(&collector.address, "/").unwrap();
+    for wanted in ["nodeexporter", "cadvisor", VM_SERIES[0], CONTAINER_SERIES[0], "/api/v1/prom/write"] {
+        assert!(page.contains(wanted), "the page does not name {wanted}");
+    }
+    assert!(!page.contains("http://cdn") && !page.contains("https://"), "the page must not lean on the internet");
+}
