@@ -137,8 +137,9 @@ fn openmetrics_time(text: &str) -> Result<Option<i64>, Cause> {
     }
     let wrong = || Cause::Timestamp(text.to_owned());
     let seconds = text.strip_prefix(' ').and_then(parse_float).filter(|s| s.is_finite()).ok_or_else(wrong)?;
+    // Rounded, because 538946811.734 times 1000 is a little less than it should be.
     #[expect(clippy::cast_possible_truncation, reason = "saturates; the caller refuses times far off")]
-    Ok(Some((seconds * 1000.0) as i64))
+    Ok(Some((seconds * 1000.0).round() as i64))
 }
 
 /// What follows ` # {`: labels, a value and perhaps a time. Checked and forgotten.
