@@ -1,7 +1,26 @@
 //! What the kernel says: pure parsers for /proc, /sys and cgroup files, and the one [`Root`] that reads them.
 //!
-//! Parsers take bytes and give types; only `root.rs` touches the machine.
+//! Parsers take bytes and give types that mostly borrow from them; only `root.rs` touches the machine. A parser knows
+//! no path: [`Malformed::at`] adds it. In a file of independent lines a bad one costs itself ([`Lossy`]).
 
+pub mod cpu_list;
+pub mod cpuinfo;
+pub mod diskstats;
+pub mod file_nr;
+pub mod loadavg;
+pub mod meminfo;
+pub mod mountinfo;
+pub mod netdev;
+pub mod netstat;
+pub mod os_release;
+pub mod pressure;
 mod root;
+pub mod rtnetlink;
+pub mod scan;
+pub mod sockstat;
+pub mod stat;
+pub mod udev;
+pub mod vmstat;
 
-pub use root::{Error, Root};
+pub use root::{CachedFile, Error, Root};
+pub use scan::{Lossy, Malformed};

@@ -1,6 +1,8 @@
 //! Where the kernel's files are, and the one place that reads them.
 
+use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 /// The four trees an agent reads. Tests point them at fixtures; a container points them at the host's mounts.
@@ -71,9 +73,149 @@ impl Root {
     /// [`Error::Read`] with the path.
     pub fn read_into(&self, path: &Path, buffer: &mut Vec<u8>) -> Result<(), Error> {
         buffer.clear();
-        std::fs::File::open(path)
-            .and_then(|mut file| file.read_to_end(buffer))
-            .map(|_| ())
+        File::open(path)
+            .and_then(|file| file.take(LARGEST as u64 + 1).read_to_end(buffer))
+            .and_then(|length| if length > LARGEST { Err(too_large()) } else { Ok(()) })
             .map_err(|source| Error::Read { path: path.to_owned(), source })
+    }
+}
+
+/// No kernel file that is read here comes near this; a path that leads to a device of endless zeros does.
+const LARGEST: usize = 64 << 20;
+
+fn too_large() -> io::Error {
+    io::Error::new(io::ErrorKind::FileTooLarge, "file is larger than 64 MiB")
+}
+
+/// A file that is read again and again, with a buffer of its own.
+///
+/// A file of the kernel's (procfs, sysfs, cgroup) is kept open, and every read begins at its start: that saves the
+/// walk along the path and asks the kernel for fresh content all the same. Any other file, such as a fixture, may be
+/// replaced by another of the same name, so it is opened each time.
+#[derive(Debug)]
+pub struct CachedFile {
+    path: PathBuf,
+    file: Option<File>,
+    buffer: Vec<u8>,
+}
+
+impl CachedFile {
+    /// Touches nothing until it is read.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), file: None, buffer: Vec::new() }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What it says now.
+    ///
+    /// # Errors
+    /// [`Error::Read`] with the path. A descriptor that does not work any more is opened again first.
+    pub fn read(&mut self) -> Result<&[u8], Error> {
+        let result = match self.file.take() {
+            Some(file) => self.read_from(file).or_else(|_| self.open_and_read()),
+            None => self.open_and_read(),
+        };
+        match result {
+            Ok(()) => Ok(&self.buffer),
+            Err(source) => Err(Error::Read { path: self.path.clone(), source }),
+        }
+    }
+
+    fn open_and_read(&mut self) -> io::Result<()> {
+        self.read_from(File::open(&self.path)?)?;
+        if self.file.as_ref().is_some_and(|file| !is_the_kernels(file)) {
+            self.file = None;
+        }
+        Ok(())
+    }
+
+    /// Reads to the end: a short read is no sign of the end in these file systems. Keeps the file on success.
+    fn read_from(&mut self, file: File) -> io::Result<()> {
+        let mut length = 0;
+        self.buffer.resize(self.buffer.capacity().max(512), 0);
+        loop {
+            let free = self.buffer.get_mut(length..).unwrap_or_default();
+            match file.read_at(free, length as u64) {
+                Ok(0) => break,
+                Ok(read) => length += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+            if length > LARGEST {
+                return Err(too_large());
+            }
+            if self.buffer.len() - length < 256 {
+                self.buffer.resize(self.buffer.len() * 2, 0);
+            }
+        }
+        self.buffer.truncate(length);
+        self.file = Some(file);
+        Ok(())
+    }
+}
+
+/// Whether the file is on procfs, sysfs or cgroupfs, by the magic numbers of `linux/magic.h`.
+fn is_the_kernels(file: &File) -> bool {
+    const MAGIC: [u32; 4] = [0x9fa0, 0x6265_6572, 0x0027_e0eb, 0x6367_7270];
+    rustix::fs::fstatfs(file).is_ok_and(|fs| MAGIC.contains(&(fs.f_type as u32)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_file_is_kept_open_and_gives_fresh_content() {
+        let mut file = CachedFile::new("/proc/self/comm");
+        let first = file.read().unwrap().to_vec();
+        assert!(file.file.is_some());
+        assert_eq!(file.read().unwrap(), first);
+        std::fs::write("/proc/self/comm", "renamed").unwrap();
+        let renamed = std::fs::read("/proc/self/comm").unwrap();
+        assert_eq!(file.read().unwrap(), renamed);
+    }
+
+    #[test]
+    fn another_file_is_opened_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("stat");
+        let mut file = CachedFile::new(&path);
+        assert!(file.read().unwrap_err().is_not_found());
+        std::fs::write(&path, "one").unwrap();
+        assert_eq!(file.read().unwrap(), b"one");
+        std::fs::write(directory.path().join("new"), "another").unwrap();
+        std::fs::rename(directory.path().join("new"), &path).unwrap();
+        assert_eq!(file.read().unwrap(), b"another");
+        std::fs::remove_file(&path).unwrap();
+        assert!(file.read().unwrap_err().is_not_found());
+    }
+
+    #[test]
+    fn long_and_short_content_is_whole() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("long");
+        let mut file = CachedFile::new(&path);
+        for length in [0, 1, 255, 256, 511, 512, 513, 70_000, 3] {
+            let content: Vec<u8> = (0..length).map(|i: u32| i.to_le_bytes()[0]).collect();
+            std::fs::write(&path, &content).unwrap();
+            assert_eq!(file.read().unwrap(), content);
+        }
+    }
+
+    #[test]
+    fn an_endless_file_is_an_error() {
+        let error = CachedFile::new("/dev/zero").read().unwrap_err();
+        assert!(matches!(error, Error::Read { source, .. } if source.kind() == io::ErrorKind::FileTooLarge));
+        let mut buffer = Vec::new();
+        assert!(Root::default().read_into(Path::new("/dev/zero"), &mut buffer).is_err());
+    }
+
+    #[test]
+    fn a_directory_is_an_error() {
+        assert!(CachedFile::new("/proc").read().is_err());
     }
 }

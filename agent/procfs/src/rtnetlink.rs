@@ -1,0 +1,363 @@
+//! Answers of rtnetlink: network devices with their counters (`RTM_NEWLINK`) and addresses (`RTM_NEWADDR`).
+//!
+//! One dump gives for all devices what `/proc/net/dev` and thousands of files below `/sys/class/net` give. Layouts
+//! are those of `linux/netlink.h`, `linux/rtnetlink.h`, `linux/if_link.h` and `linux/if_addr.h`.
+
+use std::net::IpAddr;
+
+use crate::scan;
+
+/// `RTM_GETLINK`.
+pub const GET_LINK: u16 = 18;
+/// `RTM_GETADDR`.
+pub const GET_ADDRESS: u16 = 22;
+const NEW_LINK: u16 = 16;
+const NEW_ADDRESS: u16 = 20;
+const ERROR: u16 = 2;
+const DONE: u16 = 3;
+
+/// The counters of a device, in the order of the kernel's `struct rtnl_link_stats64`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+#[expect(missing_docs, reason = "the names are the kernel's, and say it")]
+pub enum Counter {
+    RxPackets,
+    TxPackets,
+    RxBytes,
+    TxBytes,
+    RxErrors,
+    TxErrors,
+    RxDropped,
+    TxDropped,
+    Multicast,
+    Collisions,
+    RxLengthErrors,
+    RxOverErrors,
+    RxCrcErrors,
+    RxFrameErrors,
+    RxFifoErrors,
+    RxMissedErrors,
+    TxAbortedErrors,
+    TxCarrierErrors,
+    TxFifoErrors,
+    TxHeartbeatErrors,
+    TxWindowErrors,
+    RxCompressed,
+    TxCompressed,
+    RxNohandler,
+}
+
+/// How many counters there are in [`Counter`].
+pub const COUNTERS: usize = 24;
+
+/// A device. What the kernel did not say is `None`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Link {
+    /// Its number.
+    pub index: u32,
+    /// `ARPHRD_*`: what kind of hardware address it has.
+    pub kind: u16,
+    /// `IFF_*`.
+    pub flags: u32,
+    /// Such as `eth0`.
+    pub name: String,
+    /// What the administrator calls it.
+    pub alias: Option<String>,
+    /// Hardware address.
+    pub address: Option<Vec<u8>>,
+    /// Hardware address for everyone.
+    pub broadcast: Option<Vec<u8>>,
+    /// Largest packet, in bytes.
+    pub mtu: Option<u32>,
+    /// Number of the device below this one.
+    pub below: Option<u32>,
+    /// Length of the queue of packets to send.
+    pub queue_length: Option<u32>,
+    /// `IF_OPER_*`, RFC 2863.
+    pub operational_state: Option<u8>,
+    /// 0 default, 1 dormant.
+    pub link_mode: Option<u8>,
+    /// Group number.
+    pub group: Option<u32>,
+    /// Whether there is a carrier.
+    pub carrier: Option<bool>,
+    /// How often the carrier came or went.
+    pub carrier_changes: Option<u32>,
+    /// How often it came.
+    pub carrier_up: Option<u32>,
+    /// How often it went.
+    pub carrier_down: Option<u32>,
+    /// Whether the kernel keeps it down for the sake of a protocol.
+    pub proto_down: Option<bool>,
+    counters: [u64; COUNTERS],
+    given: usize,
+}
+
+impl Link {
+    /// A counter; `None` where this kernel does not have it.
+    pub fn counter(&self, counter: Counter) -> Option<u64> {
+        self.counters.get(..self.given)?.get(counter as usize).copied()
+    }
+}
+
+/// An address of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// Number of the device.
+    pub index: u32,
+    /// The address at this end.
+    pub address: IpAddr,
+    /// Length of the network's prefix in bits.
+    pub prefix: u8,
+}
+
+/// One message of a dump.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// A device.
+    Link(Box<Link>),
+    /// An address.
+    Address(Address),
+    /// The dump is complete.
+    Done,
+    /// The kernel refuses, with this `errno`.
+    Refused(i32),
+    /// Something else, or something malformed.
+    Other,
+}
+
+/// The request for a dump: a header, and a `struct ifinfomsg` or `struct ifaddrmsg` of zeros (all families).
+pub fn dump_request(kind: u16, sequence: u32) -> [u8; 32] {
+    const REQUEST_AND_DUMP: u16 = 0x301;
+    let mut request = [0; 32];
+    let header = 32_u32
+        .to_ne_bytes()
+        .into_iter()
+        .chain(kind.to_ne_bytes())
+        .chain(REQUEST_AND_DUMP.to_ne_bytes())
+        .chain(sequence.to_ne_bytes());
+    for (slot, byte) in request.iter_mut().zip(header) {
+        *slot = byte;
+    }
+    request
+}
+
+/// The messages of one datagram that answer the request with this sequence number; others are left out.
+pub fn messages(datagram: &[u8], sequence: u32) -> impl Iterator<Item = Message> {
+    let mut rest = datagram;
+    std::iter::from_fn(move || {
+        let length = usize::try_from(u32_at(rest, 0)?).ok()?;
+        let message = rest.get(..length)?;
+        let body = message.get(16..)?;
+        let (kind, theirs) = (u16_at(message, 4)?, u32_at(message, 8)?);
+        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+        Some((kind, theirs, body))
+    })
+    .filter(move |(_, theirs, _)| *theirs == sequence)
+    .map(|(kind, _, body)| match kind {
+        NEW_LINK => link(body).map_or(Message::Other, |link| Message::Link(Box::new(link))),
+        NEW_ADDRESS => address(body).map_or(Message::Other, Message::Address),
+        DONE => Message::Done,
+        ERROR => u32_at(body, 0).map_or(Message::Other, |code| Message::Refused(code.cast_signed().wrapping_neg())),
+        _ => Message::Other,
+    })
+}
+
+fn link(body: &[u8]) -> Option<Link> {
+    let mut link = Link { kind: u16_at(body, 2)?, index: u32_at(body, 4)?, flags: u32_at(body, 8)?, ..Link::default() };
+    for (kind, value) in attributes(body.get(16..)?) {
+        let byte = value.first().copied();
+        match kind {
+            1 => link.address = Some(value.to_vec()),
+            2 => link.broadcast = Some(value.to_vec()),
+            3 => link.name = string(value)?,
+            4 => link.mtu = u32_at(value, 0),
+            5 => link.below = u32_at(value, 0),
+            13 => link.queue_length = u32_at(value, 0),
+            16 => link.operational_state = byte,
+            17 => link.link_mode = byte,
+            20 => link.alias = string(value),
+            23 => link.take_counters(value),
+            27 => link.group = u32_at(value, 0),
+            33 => link.carrier = byte.map(|b| b != 0),
+            35 => link.carrier_changes = u32_at(value, 0),
+            39 => link.proto_down = byte.map(|b| b != 0),
+            47 => link.carrier_up = u32_at(value, 0),
+            48 => link.carrier_down = u32_at(value, 0),
+            _ => {}
+        }
+    }
+    (!link.name.is_empty()).then_some(link)
+}
+
+impl Link {
+    fn take_counters(&mut self, value: &[u8]) {
+        let (numbers, _) = value.as_chunks::<8>();
+        self.given = 0;
+        for (slot, number) in self.counters.iter_mut().zip(numbers) {
+            *slot = u64::from_ne_bytes(*number);
+            self.given += 1;
+        }
+    }
+}
+
+fn address(body: &[u8]) -> Option<Address> {
+    const ADDRESS: u16 = 1;
+    const LOCAL: u16 = 2;
+    let (prefix, index) = (*body.get(1)?, u32_at(body, 4)?);
+    let (mut own, mut peer) = (None, None);
+    for (kind, value) in attributes(body.get(8..)?) {
+        match kind {
+            // On a point-to-point link ADDRESS is the other end, and LOCAL is this one.
+            LOCAL => own = ip(value),
+            ADDRESS => peer = ip(value),
+            _ => {}
+        }
+    }
+    Some(Address { index, address: own.or(peer)?, prefix })
+}
+
+fn ip(value: &[u8]) -> Option<IpAddr> {
+    match value.len() {
+        4 => <[u8; 4]>::try_from(value).ok().map(IpAddr::from),
+        16 => <[u8; 16]>::try_from(value).ok().map(IpAddr::from),
+        _ => None,
+    }
+}
+
+/// Kinds and values, up to the first attribute that does not fit. The two top bits of a kind are flags.
+fn attributes(mut rest: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    std::iter::from_fn(move || {
+        let length = usize::from(u16_at(rest, 0)?);
+        let kind = u16_at(rest, 2)? & 0x3fff;
+        let value = rest.get(4..length)?;
+        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+        Some((kind, value))
+    })
+}
+
+fn string(value: &[u8]) -> Option<String> {
+    let end = memchr::memchr(0, value).unwrap_or(value.len());
+    scan::text(value.get(..end)?).map(str::to_owned)
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    bytes.get(at..)?.first_chunk().map(|b| u16::from_ne_bytes(*b))
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at..)?.first_chunk().map(|b| u32::from_ne_bytes(*b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
+        let length = u16::try_from(value.len() + 4).unwrap();
+        let mut out = [length.to_ne_bytes(), kind.to_ne_bytes()].concat();
+        out.extend(value);
+        out.resize(out.len().next_multiple_of(4), 0);
+        out
+    }
+
+    fn message(kind: u16, sequence: u32, body: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(body.len() + 16).unwrap();
+        let mut out = length.to_ne_bytes().to_vec();
+        out.extend(kind.to_ne_bytes());
+        out.extend(2_u16.to_ne_bytes());
+        out.extend(sequence.to_ne_bytes());
+        out.extend([0; 4]);
+        out.extend(body);
+        out.resize(out.len().next_multiple_of(4), 0);
+        out
+    }
+
+    fn link_body(name: &str, counters: usize) -> Vec<u8> {
+        let mut body = vec![0, 0, 1, 0];
+        body.extend(7_u32.to_ne_bytes());
+        body.extend(0x1043_u32.to_ne_bytes());
+        body.extend([0; 4]);
+        body.extend(attribute(3, format!("{name}\0").as_bytes()));
+        body.extend(attribute(4, &1500_u32.to_ne_bytes()));
+        body.extend(attribute(33, &[1]));
+        body.extend(attribute(20, b"uplink\0"));
+        let numbers: Vec<u8> = (1..=counters as u64).flat_map(u64::to_ne_bytes).collect();
+        body.extend(attribute(23, &numbers));
+        body
+    }
+
+    #[track_caller]
+    fn one(datagram: &[u8]) -> Message {
+        let all: Vec<_> = messages(datagram, 9).collect();
+        assert_eq!(all.len(), 1, "{all:?}");
+        all.into_iter().next().unwrap()
+    }
+
+    #[test]
+    fn a_link_with_its_counters() {
+        let Message::Link(link) = one(&message(NEW_LINK, 9, &link_body("eth0", 25))) else { panic!("no link") };
+        assert_eq!((link.name.as_str(), link.index, link.mtu), ("eth0", 7, Some(1500)));
+        assert_eq!((link.carrier, link.alias.as_deref(), link.group), (Some(true), Some("uplink"), None));
+        assert_eq!(link.counter(Counter::RxPackets), Some(1));
+        assert_eq!(link.counter(Counter::RxNohandler), Some(24));
+    }
+
+    #[test]
+    fn counters_of_older_kernels_are_absent() {
+        let Message::Link(link) = one(&message(NEW_LINK, 9, &link_body("eth0", 23))) else { panic!("no link") };
+        assert_eq!((link.counter(Counter::TxCompressed), link.counter(Counter::RxNohandler)), (Some(23), None));
+    }
+
+    #[test]
+    fn addresses_at_this_end() {
+        #[track_caller]
+        fn check(attributes: &[(u16, &[u8])], want: &str) {
+            let mut body = vec![2, 24, 0, 0];
+            body.extend(3_u32.to_ne_bytes());
+            body.extend(attributes.iter().flat_map(|(kind, value)| attribute(*kind, value)));
+            let want = Address { index: 3, address: want.parse().unwrap(), prefix: 24 };
+            assert_eq!(one(&message(NEW_ADDRESS, 9, &body)), Message::Address(want));
+        }
+        check(&[(1, &[10, 0, 0, 2]), (2, &[10, 0, 0, 1])], "10.0.0.1");
+        check(&[(1, &[10, 0, 0, 2])], "10.0.0.2");
+        check(&[(1, &std::net::Ipv6Addr::LOCALHOST.octets())], "::1");
+    }
+
+    #[test]
+    fn the_end_and_refusals() {
+        assert_eq!(one(&message(DONE, 9, &[0; 4])), Message::Done);
+        assert_eq!(one(&message(ERROR, 9, &(-1_i32).to_ne_bytes())), Message::Refused(1));
+        assert_eq!(one(&message(99, 9, &[])), Message::Other);
+    }
+
+    #[test]
+    fn other_answers_and_torn_ones_are_left_out() {
+        let mut datagram = message(DONE, 8, &[0; 4]);
+        datagram.extend(message(DONE, 9, &[0; 4]));
+        datagram.extend([40, 0, 0, 0, 3]);
+        assert_eq!(messages(&datagram, 9).collect::<Vec<_>>(), [Message::Done]);
+        assert_eq!(messages(&[0; 64], 0).count(), 0);
+        assert_eq!(one(&message(NEW_LINK, 9, &[0; 16])), Message::Other);
+        assert_eq!(one(&message(NEW_LINK, 9, &[0; 3])), Message::Other);
+    }
+
+    #[test]
+    fn the_request_asks_for_a_dump() {
+        let request = dump_request(GET_LINK, 5);
+        assert_eq!((u32_at(&request, 0), u16_at(&request, 4), u16_at(&request, 6)), (Some(32), Some(18), Some(0x301)));
+        assert_eq!(u32_at(&request, 8), Some(5));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn never_panics(bytes: Vec<u8>, sequence: u32) {
+            messages(&bytes, sequence).count();
+        }
+
+        #[test]
+        fn never_panics_inside_a_message(body: Vec<u8>, kind in 0_u16..32) {
+            messages(&message(kind, 9, &body), 9).count();
+        }
+    }
+}
