@@ -7,6 +7,7 @@ mod duration;
 mod labels;
 mod matcher;
 mod ports;
+pub mod relabel;
 mod sample;
 
 pub use duration::{DurationError, PromDuration};
@@ -16,4 +17,5 @@ pub use ports::{
     Append, AppendError, Appended, Budget, Clock, Forward, Metadata, NoForward, RefSample, Rejection, Select,
     SelectError, Selection, SeriesRef, SeriesSamples, Unbounded,
 };
+pub use relabel::{RelabelAction, RelabelConfig, RelabelError};
 pub use sample::{NORMAL_NAN, STALE_NAN, Sample, TimestampMs, is_stale};

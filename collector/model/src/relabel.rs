@@ -1,0 +1,9 @@
+//! Relabelling: rules that keep, drop and rewrite label sets, as `relabel_configs`, `metric_relabel_configs` and
+//! `write_relabel_configs` hold them.
+
+mod config;
+mod process;
+mod template;
+
+pub use config::{RelabelAction, RelabelConfig, RelabelError};
+pub use process::process;
