@@ -4,6 +4,8 @@
 mod config;
 mod process;
 mod template;
+#[cfg(test)]
+mod tests;
 
 pub use config::{RelabelAction, RelabelConfig, RelabelError};
 pub use process::process;
