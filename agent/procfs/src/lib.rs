@@ -14,6 +14,7 @@ pub mod netdev;
 pub mod netstat;
 pub mod os_release;
 pub mod pressure;
+pub mod cgroup;
 mod root;
 pub mod rtnetlink;
 pub mod scan;
