@@ -1,6 +1,7 @@
 //! `cpu.stat` of both versions, `cpuacct.*` and `cpu.max`.
 
-use super::{Limit, decimal, limit, pairs, words};
+use super::{Limit, limit, pairs};
+use crate::scan;
 
 /// `cpu.stat`. Version 1 has only the throttling part, in nanoseconds; version 2 counts in microseconds. Times
 /// are nanoseconds here.
@@ -60,13 +61,13 @@ pub fn cpuacct_stat(bytes: &[u8]) -> (Option<u64>, Option<u64>) {
 /// `cpuacct.usage_percpu`: nanoseconds by CPU, CPU 0 first. A word that is no number ends the list, since the
 /// CPUs behind it could no longer be told apart.
 pub fn cpuacct_usage_percpu(bytes: &[u8]) -> impl Iterator<Item = u64> {
-    words(bytes.trim_ascii()).map_while(decimal)
+    scan::fields(bytes).map_while(scan::number)
 }
 
 /// `cpu.max` of version 2: the quota (none is "max") and the period, microseconds.
 pub fn bandwidth(bytes: &[u8]) -> Option<(Limit, u64)> {
-    let mut words = words(bytes.trim_ascii());
-    Some((limit(words.next()?)?, decimal(words.next()?)?))
+    let mut words = scan::fields(bytes);
+    Some((limit(words.next()?)?, scan::number(words.next()?)?))
 }
 
 /// The CPU shares of version 1 (2 to 262144) that runtimes mean by a weight of version 2 (1 to 10000): the

@@ -1,6 +1,6 @@
 //! `io.stat` of version 2 and the `blkio.*` files of version 1.
 
-use super::{decimal, lines, words};
+use crate::scan;
 
 /// Major and minor number of a block device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -14,10 +14,9 @@ pub struct DeviceNumber {
 impl DeviceNumber {
     /// `259:0`
     pub fn parse(bytes: &[u8]) -> Option<Self> {
-        let colon = memchr::memchr(b':', bytes)?;
-        let (major, minor) = bytes.split_at_checked(colon)?;
-        let part = |digits| decimal(digits).and_then(|n| u32::try_from(n).ok());
-        Some(Self { major: part(major)?, minor: part(minor.split_first()?.1)? })
+        let (major, minor) = scan::cut(bytes, b':')?;
+        let part = |digits| scan::number(digits).and_then(|n| u32::try_from(n).ok());
+        Some(Self { major: part(major)?, minor: part(minor)? })
     }
 }
 
@@ -49,8 +48,8 @@ pub struct IoStat {
 
 /// The devices of `io.stat`. A device that the group never used may stand there without any figure.
 pub fn io_stat(bytes: &[u8]) -> impl Iterator<Item = IoStat> {
-    lines(bytes).filter_map(|line| {
-        let mut words = words(line);
+    scan::lines(bytes).filter_map(|(_, line)| {
+        let mut words = scan::fields(line);
         let device = DeviceNumber::parse(words.next()?)?;
         let mut stat = IoStat {
             device,
@@ -65,9 +64,7 @@ pub fn io_stat(bytes: &[u8]) -> impl Iterator<Item = IoStat> {
             cost_indelay: None,
         };
         for word in words {
-            let Some((key, value)) = memchr::memchr(b'=', word).and_then(|at| word.split_at_checked(at)) else {
-                continue;
-            };
+            let Some((key, value)) = scan::cut(word, b'=') else { continue };
             let field = match key {
                 b"rbytes" => &mut stat.read_bytes,
                 b"wbytes" => &mut stat.written_bytes,
@@ -80,7 +77,7 @@ pub fn io_stat(bytes: &[u8]) -> impl Iterator<Item = IoStat> {
                 b"cost.indelay" => &mut stat.cost_indelay,
                 _ => continue,
             };
-            *field = value.split_first().and_then(|(_, digits)| decimal(digits));
+            *field = scan::number(value);
         }
         Some(stat)
     })
@@ -100,13 +97,15 @@ pub struct BlkioEntry<'a> {
 
 /// The lines with a device; the total over all devices at the end has none.
 pub fn blkio(bytes: &[u8]) -> impl Iterator<Item = BlkioEntry<'_>> {
-    lines(bytes).filter_map(|line| {
-        let mut words = words(line);
+    scan::lines(bytes).filter_map(|(_, line)| {
+        let mut words = scan::fields(line);
         let device = DeviceNumber::parse(words.next()?)?;
         let second = words.next()?;
         Some(match words.next() {
-            Some(third) => BlkioEntry { device, operation: std::str::from_utf8(second).ok()?, value: decimal(third)? },
-            None => BlkioEntry { device, operation: "", value: decimal(second)? },
+            Some(third) => {
+                BlkioEntry { device, operation: std::str::from_utf8(second).ok()?, value: scan::number(third)? }
+            }
+            None => BlkioEntry { device, operation: "", value: scan::number(second)? },
         })
     })
 }
