@@ -7,6 +7,7 @@ mod duration;
 mod labels;
 mod matcher;
 mod ports;
+mod re2;
 pub mod relabel;
 mod sample;
 
@@ -17,5 +18,6 @@ pub use ports::{
     Append, AppendError, Appended, Budget, Clock, Forward, Metadata, NoForward, RefSample, Rejection, Select,
     SelectError, Selection, SeriesRef, SeriesSamples, Unbounded,
 };
+pub use re2::anchored_pattern;
 pub use relabel::{RelabelAction, RelabelConfig, RelabelError};
 pub use sample::{NORMAL_NAN, STALE_NAN, Sample, TimestampMs, is_stale};

@@ -4,7 +4,7 @@ use std::fmt;
 
 use regex::Regex;
 
-use crate::Labels;
+use crate::{Labels, anchored_pattern};
 
 /// How a matcher compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -55,7 +55,7 @@ impl AnchoredRegex {
     pub fn new(source: &str) -> Result<Self, regex::Error> {
         let plan = match literal_plan(source) {
             Some(plan) => plan,
-            None => Plan::Regex(Regex::new(&format!("^(?s:{source})$"))?),
+            None => Plan::Regex(Regex::new(&anchored_pattern(source))?),
         };
         Ok(Self { source: source.to_owned(), plan })
     }

@@ -88,7 +88,11 @@ fn keepequal_and_dropequal() {
 fn hashmod() {
     // The last 16 digits of `printf %s baz | md5sum` modulo 1000.
     check("[{source_labels: [c], target_label: d, action: hashmod, modulus: 1000}]", "c=baz", "c=baz d=976");
-    check("[{source_labels: [a], target_label: d, action: hashmod, modulus: 1000}]", "a=foo\\nbar", "a=foo\\nbar d=680");
+    check(
+        "[{source_labels: [a], target_label: d, action: hashmod, modulus: 1000}]",
+        "a=foo\\nbar",
+        "a=foo\\nbar d=680",
+    );
     check("[{source_labels: [none], target_label: d, action: HashMod, modulus: 1}]", "a=b", "a=b d=0");
 }
 
