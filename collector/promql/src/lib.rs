@@ -2,15 +2,29 @@
 //!
 //! Synchronous and pure: no I/O, no clock, no async. Deadlines and cancellation reach it through
 //! [`Limits`].
+//!
+//! An expression is read by the grammar crate, checked and lowered to a tree of our own, and evaluated node by node,
+//! each node once for all steps of the query. Semantics are those of Prometheus 3.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use collector_model::{Select, TimestampMs};
-
+mod engine;
+mod eval;
+mod expr;
+mod float;
+mod functions;
+mod notes;
+mod parse;
+pub mod series_notation;
+pub mod testing;
 mod value;
 
-pub use value::{MatrixSeries, QueryResult, RangeParams, Value, VectorSample};
+pub use engine::Engine;
+pub use expr::ValueType;
+pub use functions::{FUNCTIONS, Function, Optional};
+pub use parse::{format, parse_selector};
+pub use value::{MatrixSeries, QueryResult, QueryStats, RangeParams, Value, VectorSample};
 
 /// Settings of an engine, the defaults being Prometheus's.
 #[derive(Clone, Debug)]
@@ -21,11 +35,19 @@ pub struct Options {
     pub max_samples: usize,
     /// Step of a subquery that names none: the global evaluation interval, in milliseconds.
     pub default_subquery_step_ms: i64,
+    /// Whether functions and aggregations that Prometheus calls experimental may be used
+    /// (`--enable-feature=promql-experimental-functions`).
+    pub experimental_functions: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { lookback_delta_ms: 300_000, max_samples: 50_000_000, default_subquery_step_ms: 60_000 }
+        Self {
+            lookback_delta_ms: 300_000,
+            max_samples: 50_000_000,
+            default_subquery_step_ms: 60_000,
+            experimental_functions: false,
+        }
     }
 }
 
@@ -56,54 +78,11 @@ pub enum QueryError {
     Select(#[from] collector_model::SelectError),
 }
 
-/// Evaluates expressions. Cheap to clone and share.
-#[derive(Clone, Debug, Default)]
-pub struct Engine {
-    options: Options,
-}
-
-impl Engine {
-    /// An engine with these settings.
-    pub fn new(options: Options) -> Self {
-        Self { options }
-    }
-
-    /// Evaluates an expression at one time.
-    ///
-    /// # Errors
-    /// See [`QueryError`].
-    pub fn instant(
-        &self,
-        query: &str,
-        at_ms: TimestampMs,
-        select: &dyn Select,
-        limits: &Limits,
-    ) -> Result<QueryResult, QueryError> {
-        let _ = (query, at_ms, select, limits, &self.options);
-        Err(QueryError::Execution("not yet evaluated".to_owned()))
-    }
-
-    /// Evaluates an expression at every step of a range; the value is a [`Value::Matrix`].
-    ///
-    /// # Errors
-    /// See [`QueryError`].
-    pub fn range(
-        &self,
-        query: &str,
-        range: RangeParams,
-        select: &dyn Select,
-        limits: &Limits,
-    ) -> Result<QueryResult, QueryError> {
-        let _ = (query, range, select, limits, &self.options);
-        Err(QueryError::Execution("not yet evaluated".to_owned()))
-    }
-}
-
-/// Checks an expression without evaluating it, as a rule file is checked.
+/// Checks an expression without evaluating it, as a rule file is checked. Experimental functions are refused; use
+/// [`Engine::check`] to go by an engine's settings.
 ///
 /// # Errors
 /// [`QueryError::Parse`] with the reason.
 pub fn check(query: &str) -> Result<(), QueryError> {
-    let _ = query;
-    Ok(())
+    Engine::default().check(query).map(|_| ())
 }

@@ -42,6 +42,17 @@ pub struct QueryResult {
     pub warnings: Vec<String>,
     /// Annotations that are good to know.
     pub infos: Vec<String>,
+    /// What the query cost.
+    pub stats: QueryStats,
+}
+
+/// What a query cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueryStats {
+    /// Samples read from storage.
+    pub samples_loaded: usize,
+    /// The most samples held at once, the computed ones included.
+    pub peak_samples: usize,
 }
 
 /// When to evaluate.
