@@ -1,1 +1,21 @@
 //! The agent: node and container metrics of one machine on one page.
+//!
+//! This library is the agent without its command line: [`Settings`] in, listeners out. It reads no environment, sets
+//! up no log and takes no signals; the binary beside it does, and so may another program that carries an agent along.
+
+mod agent;
+mod containers;
+mod encode;
+mod exporter;
+mod listen;
+mod process;
+mod schedule;
+mod selection;
+mod server;
+mod settings;
+mod web;
+
+pub use agent::{Agent, AgentError};
+pub use exporter::{revision, version};
+pub use listen::ListenError;
+pub use settings::{CONTAINER, Limits, Settings};

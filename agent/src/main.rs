@@ -1,1 +1,72 @@
-fn main() {}
+//! The agent's command line: flags, log, signals.
+
+mod cli;
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use atalaia_agent::Agent;
+use tokio::signal::unix::{SignalKind, signal};
+
+use cli::{Command, Options};
+
+fn main() -> ExitCode {
+    let options = match cli::parse(std::env::args_os().skip(1)) {
+        Ok(Command::Run(options)) => options,
+        Ok(Command::Print(text)) => {
+            print!("{text}");
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            eprintln!("atalaia-agent: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    cli::log::start(options.log_level, options.log_format);
+    match run(*options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = format!("{error:#}"), "cannot start");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: Options) -> anyhow::Result<()> {
+    // One thread answers and one collects; more are made only for collectors that block.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .thread_name("atalaia-agent")
+        // The collecting thread stays from scrape to scrape.
+        .thread_keep_alive(std::time::Duration::from_secs(300))
+        .build()
+        .context("cannot start the runtime")?;
+    let result = runtime.block_on(serve(options));
+    // A collector that hangs in the kernel would hold up a proper end for ever.
+    runtime.shutdown_background();
+    result
+}
+
+async fn serve(options: Options) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
+    let mut hang_up = signal(SignalKind::hangup()).context("cannot watch for SIGHUP")?;
+    if !options.ignored.is_empty() {
+        tracing::warn!(flags = options.ignored.join(" "), "these flags have no effect here");
+    }
+    let agent = Agent::new(options.settings)?;
+    agent
+        .run(async {
+            loop {
+                tokio::select! {
+                    _ = terminate.recv() => break,
+                    _ = interrupt.recv() => break,
+                    // Service managers send it to reload; there is nothing to reload, and no reason to die.
+                    _ = hang_up.recv() => tracing::info!("hang-up ignored: flags are read at the start alone"),
+                }
+            }
+            tracing::info!("stopping");
+        })
+        .await;
+    Ok(())
+}

@@ -1,0 +1,227 @@
+//! Flags that are understood though nothing here takes them: of node_exporter's collectors that this agent lacks, and
+//! of cAdvisor. Who swaps the binary keeps the command line.
+
+/// node_exporter's collectors for Linux that are not here yet. A collector that comes leaves this list; a test watches.
+const COLLECTORS: &[&str] = &[
+    "arp",
+    "bcache",
+    "bcachefs",
+    "bonding",
+    "btrfs",
+    "buddyinfo",
+    "cgroups",
+    "conntrack",
+    "cpu_vulnerabilities",
+    "cpufreq",
+    "dmi",
+    "dmmultipath",
+    "drbd",
+    "drm",
+    "edac",
+    "entropy",
+    "ethtool",
+    "fibrechannel",
+    "hwmon",
+    "infiniband",
+    "interrupts",
+    "ipvs",
+    "kernel_hung",
+    "ksmd",
+    "lnstat",
+    "logind",
+    "mdadm",
+    "meminfo_numa",
+    "mountstats",
+    "netclass",
+    "network_route",
+    "nfs",
+    "nfsd",
+    "ntp",
+    "nvme",
+    "nvmesubsystem",
+    "pcidevice",
+    "perf",
+    "powersupplyclass",
+    "processes",
+    "qdisc",
+    "rapl",
+    "runit",
+    "schedstat",
+    "selinux",
+    "slabinfo",
+    "softirqs",
+    "softnet",
+    "supervisord",
+    "swap",
+    "sysctl",
+    "systemd",
+    "tapestats",
+    "tcpstat",
+    "thermal_zone",
+    "timex",
+    "udp_queues",
+    "watchdog",
+    "wifi",
+    "xfrm",
+    "xfs",
+    "zfs",
+    "zoneinfo",
+];
+
+/// Families of flags that go by another name than their collector.
+const OTHER_PREFIXES: &[&str] = &["netclass_rtnl", "powersupply", "qdisk"];
+
+/// cAdvisor's switches without effect.
+pub const CADVISOR_SWITCHES: &[&str] = &[
+    "allow_dynamic_housekeeping",
+    "alsologtostderr",
+    "docker-tls",
+    "enable_load_reader",
+    "log_cadvisor_usage",
+    "logtostderr",
+    "one_output",
+    "profiling",
+    "skip_headers",
+    "skip_log_headers",
+    "storage_driver_es_enable_sniffer",
+    "storage_driver_secure",
+    "add_dir_header",
+];
+
+/// cAdvisor's flags with a value and without effect.
+pub const CADVISOR_VALUES: &[&str] = &[
+    "application_metrics_count_limit",
+    "boot_id_file",
+    "bq_account",
+    "bq_credentials_file",
+    "bq_id",
+    "bq_project_id",
+    "bq_secret",
+    "collector_cert",
+    "collector_key",
+    "container_hints",
+    "containerd",
+    "containerd-namespace",
+    "containerd_env_metadata_whitelist",
+    "crio_client_timeout",
+    "docker-tls-ca",
+    "docker-tls-cert",
+    "docker-tls-key",
+    "docker_env_metadata_whitelist",
+    "docker_root",
+    "env_metadata_whitelist",
+    "event_storage_age_limit",
+    "event_storage_event_limit",
+    "global_housekeeping_interval",
+    "housekeeping_interval",
+    "http_auth_file",
+    "http_auth_realm",
+    "http_digest_file",
+    "http_digest_realm",
+    "initial_splay_factor",
+    "jitter_factor",
+    "log_backtrace_at",
+    "log_dir",
+    "log_file",
+    "log_file_max_size",
+    "machine_id_file",
+    "max_housekeeping_interval",
+    "max_procs",
+    "perf_events_config",
+    "podman",
+    "referenced_reset_interval",
+    "resctrl_interval",
+    "stderrthreshold",
+    "storage_driver",
+    "storage_driver_buffer_duration",
+    "storage_driver_db",
+    "storage_driver_es_host",
+    "storage_driver_es_index",
+    "storage_driver_es_type",
+    "storage_driver_host",
+    "storage_driver_influxdb_retention_policy",
+    "storage_driver_kafka_broker_list",
+    "storage_driver_kafka_ssl_ca",
+    "storage_driver_kafka_ssl_cert",
+    "storage_driver_kafka_ssl_key",
+    "storage_driver_kafka_ssl_verify",
+    "storage_driver_kafka_topic",
+    "storage_driver_password",
+    "storage_driver_table",
+    "storage_driver_user",
+    "storage_duration",
+    "update_machine_info_interval",
+    "url_base_prefix",
+    "v",
+    "vmodule",
+];
+
+/// Flags that node_exporter had once, and what to use instead.
+const REMOVED: &[(&str, &str)] = &[
+    ("collectors.enabled", "--collector.disable-defaults with --collector.NAME for each"),
+    ("collectors.print", "--help, which lists them"),
+    ("collector.procfs", "--path.procfs"),
+    ("collector.sysfs", "--path.sysfs"),
+    ("web.config", "--web.config.file"),
+    ("collector.megacli.command", "nothing: that collector is gone"),
+    ("collector.ntp.server-is-local", "nothing: that collector is gone"),
+    ("web.disable-default-metrics", "--web.disable-exporter-metrics"),
+    ("docker-env-metadata-whitelist", "--env_metadata_whitelist"),
+];
+
+/// What to use instead of a flag that is gone.
+pub fn instead_of(flag: &str) -> Option<&'static str> {
+    let flag = flag.trim_start_matches('-').split('=').next().unwrap_or("");
+    REMOVED.iter().find(|(name, _)| *name == flag).map(|(_, instead)| *instead)
+}
+
+/// Takes the flags of collectors that are not here out of a command line, and gives them back beside the rest.
+pub fn split(arguments: Vec<String>) -> (Vec<String>, Vec<String>) {
+    let (mut ours, mut foreign) = (Vec::new(), Vec::new());
+    let mut arguments = arguments.into_iter().peekable();
+    while let Some(argument) = arguments.next() {
+        match of_foreign_collector(&argument) {
+            None => ours.push(argument),
+            Some(takes_value) => {
+                // `--flag value`: a switch has no dot after the collector's name, and a value no dash before it.
+                if takes_value && !argument.contains('=') && arguments.peek().is_some_and(|next| !next.starts_with('-'))
+                {
+                    arguments.next();
+                }
+                foreign.push(argument);
+            }
+        }
+    }
+    (ours, foreign)
+}
+
+/// Whether it is a flag of such a collector, and whether it may have a value.
+fn of_foreign_collector(argument: &str) -> Option<bool> {
+    let name = argument.strip_prefix("--")?;
+    let name = name.strip_prefix("no-").unwrap_or(name).strip_prefix("collector.")?;
+    let name = name.split('=').next()?;
+    let (collector, flag) = name.split_once('.').map_or((name, None), |(collector, flag)| (collector, Some(flag)));
+    let known = COLLECTORS.contains(&collector) || (flag.is_some() && OTHER_PREFIXES.contains(&collector));
+    known.then_some(flag.is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_collector_of_ours_is_foreign() {
+        for spec in agent_node::collectors::COLLECTORS {
+            assert!(!COLLECTORS.contains(&spec.name), "{} is here now: take it off the list", spec.name);
+        }
+    }
+
+    #[test]
+    fn foreign_flags_are_taken_out_with_their_values() {
+        let line = "--collector.loadavg --no-collector.wifi --collector.systemd.unit-include .+ --collector.zfs \
+                    --collector.netclass.ignored-devices=^lo$ --collector.powersupply.ignored-supplies x --path.procfs /p";
+        let (ours, foreign) = split(line.split_ascii_whitespace().map(str::to_owned).collect());
+        assert_eq!(ours.join(" "), "--collector.loadavg --path.procfs /p");
+        assert_eq!(foreign.len(), 5);
+    }
+}

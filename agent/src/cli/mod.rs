@@ -1,0 +1,371 @@
+//! From arguments to checked settings.
+
+mod flags;
+mod foreign;
+pub mod log;
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+
+use agent_container::{Config as Containers, LabelPolicy, Sets};
+use agent_node::collectors::COLLECTORS;
+use agent_node::{FlagKind, Flags};
+use agent_procfs::Root;
+use atalaia_agent::{CONTAINER, Settings};
+use clap::ArgMatches;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::parser::ValueSource;
+use tracing_subscriber::filter::LevelFilter;
+
+/// What the command line asks for.
+pub enum Command {
+    /// To run.
+    Run(Box<Options>),
+    /// To print this and end well.
+    Print(String),
+}
+
+/// How to run.
+pub struct Options {
+    pub settings: Settings,
+    pub log_level: LevelFilter,
+    pub log_format: log::Format,
+    /// Flags that were given, are known and do nothing.
+    pub ignored: Vec<String>,
+}
+
+/// A command line that is wrong, in one line.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct FlagError(String);
+
+fn wrong<T>(text: impl Into<String>) -> Result<T, FlagError> {
+    Err(FlagError(text.into()))
+}
+
+/// Reads a command line without the program's name.
+///
+/// # Errors
+/// With one line that names the flag and what would be right.
+pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command, FlagError> {
+    let mut words = Vec::new();
+    for argument in arguments {
+        match argument.into_string() {
+            Ok(word) => words.push(two_dashes(word)),
+            Err(raw) => return wrong(format!("argument {raw:?} is not UTF-8")),
+        }
+    }
+    let (words, mut ignored) = foreign::split(words);
+    let command = flags::command().no_binary_name(true);
+    let matches = match command.try_get_matches_from(words) {
+        Ok(matches) => matches,
+        Err(error) if error.kind() == ErrorKind::DisplayHelp => return Ok(Command::Print(error.to_string())),
+        Err(error) => return wrong(explain(&error)),
+    };
+    if matches.get_flag("version") {
+        return Ok(Command::Print(format!("atalaia-agent, version {}\n", atalaia_agent::version())));
+    }
+    let settings = settings(&matches)?;
+    ignored.extend(without_effect(&matches));
+    let (log_level, log_format) = log_choice(&matches);
+    Ok(Command::Run(Box::new(Options { settings, log_level, log_format, ignored })))
+}
+
+/// cAdvisor's flags may be written with one dash.
+fn two_dashes(word: String) -> String {
+    let long = word.starts_with('-') && !word.starts_with("--") && word != "-" && word != "-h";
+    if long { format!("-{word}") } else { word }
+}
+
+/// A clap error in one line.
+fn explain(error: &clap::Error) -> String {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.clone()),
+        Some(ContextValue::Strings(texts)) => texts.first().cloned(),
+        _ => None,
+    };
+    let flag = text(ContextKind::InvalidArg).unwrap_or_default();
+    let name = flag.split([' ', '=', '[']).next().unwrap_or("").to_owned();
+    match error.kind() {
+        ErrorKind::UnknownArgument if !flag.starts_with('-') => {
+            format!("unexpected argument {flag:?}: flags are written --name=value (--help lists them)")
+        }
+        ErrorKind::UnknownArgument => match (foreign::instead_of(&flag), text(ContextKind::SuggestedArg)) {
+            (Some(instead), _) => format!("there is no flag {flag} any more: use {instead}"),
+            (None, Some(near)) => format!("unknown flag {flag}: did you mean {near}? (--help lists all flags)"),
+            (None, None) => format!("unknown flag {flag} (--help lists all flags)"),
+        },
+        ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
+            let value = text(ContextKind::InvalidValue).unwrap_or_default();
+            let reason = match (error.get(ContextKind::ValidValue), std::error::Error::source(error)) {
+                (Some(ContextValue::Strings(valid)), _) if !valid.is_empty() => format!("one of {}", valid.join(", ")),
+                (_, Some(source)) => source.to_string(),
+                _ => "a value is needed".to_owned(),
+            };
+            format!("{name}={value}: {reason}")
+        }
+        _ => {
+            let rendered = error.to_string();
+            rendered.lines().next().unwrap_or("").trim_start_matches("error: ").to_owned()
+        }
+    }
+}
+
+/// The value of a flag that has a default.
+fn text(matches: &ArgMatches, flag: &str) -> String {
+    matches.get_one::<String>(flag).cloned().unwrap_or_default()
+}
+
+fn texts(matches: &ArgMatches, flag: &str) -> Vec<String> {
+    matches.get_many::<String>(flag).map(|values| values.cloned().collect()).unwrap_or_default()
+}
+
+/// A switch that was given either way.
+fn switch(matches: &ArgMatches, flag: &str) -> Option<bool> {
+    match matches.try_get_one::<bool>(&format!("no-{flag}")) {
+        Ok(Some(true)) => Some(false),
+        _ => matches.get_one::<bool>(flag).copied(),
+    }
+}
+
+fn is_given(matches: &ArgMatches, flag: &str) -> bool {
+    matches.value_source(flag) == Some(ValueSource::CommandLine)
+}
+
+fn comma_separated(list: &str) -> Vec<String> {
+    list.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
+}
+
+fn settings(matches: &ArgMatches) -> Result<Settings, FlagError> {
+    let config_file = text(matches, "web.config.file");
+    if !config_file.is_empty() {
+        // To serve openly what was to be protected would be worse than not to start.
+        return wrong(format!(
+            "--web.config.file={config_file}: TLS and users are not there yet; leave it out and protect the port otherwise"
+        ));
+    }
+    if switch(matches, "web.systemd-socket") == Some(true) {
+        return wrong("--web.systemd-socket: not there yet; use --web.listen-address");
+    }
+    let container_listen = container_addresses(matches)?;
+    let root = Root {
+        procfs: text(matches, "path.procfs").into(),
+        sysfs: text(matches, "path.sysfs").into(),
+        rootfs: text(matches, "path.rootfs").into(),
+        udev_data: text(matches, "path.udev.data").into(),
+    };
+    let only_named = switch(matches, "collector.disable-defaults") == Some(true);
+    let runs =
+        |name: &str, by_default| switch(matches, &format!("collector.{name}")).unwrap_or(by_default && !only_named);
+    let collectors: BTreeSet<_> =
+        COLLECTORS.iter().filter(|spec| runs(spec.name, spec.default_on)).map(|spec| spec.name).collect();
+    let containers_run = runs(CONTAINER, true) || (only_named && !container_listen.is_empty());
+    if !containers_run && !container_listen.is_empty() {
+        return wrong("--web.container-listen-address and --no-collector.container contradict each other: drop one");
+    }
+    let containers = if containers_run { Some(containers(matches, root.clone())?) } else { None };
+    Ok(Settings {
+        listen: texts(matches, "web.listen-address"),
+        telemetry_path: text(matches, "web.telemetry-path"),
+        container_listen,
+        container_path: text(matches, "prometheus_endpoint"),
+        max_requests: matches.get_one::<u32>("web.max-requests").map_or(0, |max| *max as usize),
+        exporter_metrics: switch(matches, "web.disable-exporter-metrics") != Some(true),
+        root,
+        collectors,
+        flags: collector_flags(matches),
+        containers,
+        ..Settings::default()
+    })
+}
+
+/// Ours, or cAdvisor's `--listen_ip` and `--port`.
+fn container_addresses(matches: &ArgMatches) -> Result<Vec<String>, FlagError> {
+    let mut addresses = texts(matches, "web.container-listen-address");
+    if let Some(port) = matches.get_one::<String>("port") {
+        if !addresses.is_empty() {
+            return wrong(format!("--port={port} says again what --web.container-listen-address says: drop one"));
+        }
+        addresses.push(format!("{}:{port}", text(matches, "listen_ip")));
+    }
+    Ok(addresses)
+}
+
+fn containers(matches: &ArgMatches, root: Root) -> Result<Containers, FlagError> {
+    let sets = Sets::from_flags(&text(matches, "disable_metrics"), &text(matches, "enable_metrics"));
+    let sets = sets.map_err(|error| FlagError(format!("--disable_metrics or --enable_metrics: {error}")))?;
+    let docker = text(matches, "docker");
+    Ok(Containers {
+        root,
+        docker: (!docker.is_empty()).then_some(docker),
+        docker_only: switch(matches, "docker_only") == Some(true),
+        raw_cgroup_prefixes: comma_separated(&text(matches, "raw_cgroup_prefix_whitelist")),
+        disable_root: switch(matches, "disable_root_cgroup_stats") == Some(true),
+        labels: LabelPolicy {
+            store_all: switch(matches, "store_container_labels") != Some(false),
+            allowed: comma_separated(&text(matches, "whitelisted_container_labels")),
+        },
+        sets,
+        revision: atalaia_agent::revision().to_owned(),
+        ..Containers::default()
+    })
+}
+
+/// The collectors' own flags, those alone that were given.
+fn collector_flags(matches: &ArgMatches) -> Flags {
+    let mut flags = Flags::default();
+    for flag in COLLECTORS.iter().flat_map(|spec| spec.flags) {
+        if flag.kind == FlagKind::Switch {
+            if let Some(on) = switch(matches, flag.name) {
+                flags.push(flag.name, if on { "true" } else { "false" });
+            }
+            continue;
+        }
+        for value in texts(matches, flag.name) {
+            flags.push(flag.name, value);
+        }
+    }
+    flags
+}
+
+fn without_effect(matches: &ArgMatches) -> impl Iterator<Item = String> {
+    let all = foreign::CADVISOR_SWITCHES.iter().chain(foreign::CADVISOR_VALUES).chain(&["runtime.gomaxprocs"]);
+    all.filter(|flag| is_given(matches, flag)).map(|flag| format!("--{flag}"))
+}
+
+fn log_choice(matches: &ArgMatches) -> (LevelFilter, log::Format) {
+    let level = match text(matches, "log.level").to_ascii_lowercase().as_str() {
+        "debug" => LevelFilter::DEBUG,
+        "warn" => LevelFilter::WARN,
+        "error" => LevelFilter::ERROR,
+        _ => LevelFilter::INFO,
+    };
+    let format = if text(matches, "log.format") == "json" { log::Format::Json } else { log::Format::Logfmt };
+    (level, format)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(line: &str) -> Result<Options, String> {
+        match parse(line.split_ascii_whitespace().map(OsString::from)) {
+            Ok(Command::Run(options)) => Ok(*options),
+            Ok(Command::Print(text)) => Err(text),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[track_caller]
+    fn ok(line: &str) -> Options {
+        run(line).map_err(|error| format!("{line}: {error}")).unwrap()
+    }
+
+    #[track_caller]
+    fn refused(line: &str, want: &str) {
+        let error = run(line).map(|_| ()).unwrap_err();
+        assert!(error.contains(want), "{line}: {error}");
+        assert_eq!(error.lines().count(), 1, "{line}: {error}");
+    }
+
+    #[test]
+    fn defaults_are_the_librarys() {
+        let (ours, theirs) = (ok("").settings, Settings::default());
+        assert_eq!(ours.listen, theirs.listen);
+        assert_eq!(ours.telemetry_path, theirs.telemetry_path);
+        assert_eq!(ours.container_listen, theirs.container_listen);
+        assert_eq!(ours.container_path, theirs.container_path);
+        assert_eq!(ours.max_requests, theirs.max_requests);
+        assert_eq!(ours.exporter_metrics, theirs.exporter_metrics);
+        assert_eq!(ours.root, theirs.root);
+        assert_eq!(ours.collectors, theirs.collectors);
+        assert!(ours.containers.is_some());
+        assert!(ok("").ignored.is_empty());
+    }
+
+    #[test]
+    fn values_come_with_a_blank_or_an_equals_sign() {
+        let settings = ok("--web.listen-address=:1 --web.listen-address 127.0.0.1:2 --path.procfs /p").settings;
+        assert_eq!(settings.listen, [":1", "127.0.0.1:2"]);
+        assert_eq!(settings.root.procfs.to_str(), Some("/p"));
+    }
+
+    #[test]
+    fn collectors_are_switched() {
+        assert!(!ok("--no-collector.loadavg").settings.collectors.contains("loadavg"));
+        assert!(ok("--no-collector.loadavg --collector.loadavg").settings.collectors.contains("loadavg"));
+        assert!(!ok("--collector.loadavg --no-collector.loadavg").settings.collectors.contains("loadavg"));
+        let alone = ok("--collector.loadavg --collector.disable-defaults").settings;
+        assert_eq!(alone.collectors, BTreeSet::from(["loadavg"]));
+        assert!(alone.containers.is_none());
+        assert!(ok("--collector.disable-defaults --collector.container").settings.containers.is_some());
+        assert!(ok("--collector.disable-defaults --port=8080").settings.containers.is_some());
+        assert!(ok("--no-collector.container").settings.containers.is_none());
+    }
+
+    #[test]
+    fn flags_of_collectors_reach_them() {
+        let value = |line: &str, flag: &str| ok(line).settings.flags.all(flag).to_vec();
+        for flag in COLLECTORS.iter().flat_map(|spec| spec.flags) {
+            match flag.kind {
+                FlagKind::Switch => {
+                    assert_eq!(value(&format!("--{}", flag.name), flag.name), ["true"]);
+                    assert_eq!(value(&format!("--no-{}", flag.name), flag.name), ["false"]);
+                }
+                FlagKind::Value => assert_eq!(value(&format!("--{}=x", flag.name), flag.name), ["x"]),
+                FlagKind::Repeated => {
+                    assert_eq!(value(&format!("--{0}=x --{0} y", flag.name), flag.name), ["x", "y"]);
+                }
+            }
+            assert!(ok("").settings.flags.get(flag.name).is_none());
+        }
+    }
+
+    #[test]
+    fn cadvisors_command_line_is_understood() {
+        let options = ok("-docker_only -logtostderr=true --housekeeping_interval=10s --v=2 \
+             --store_container_labels=false --whitelisted_container_labels=a,b --disable_metrics=disk,tcp \
+             --raw_cgroup_prefix_whitelist=/system.slice --port=0 --listen_ip=127.0.0.1 --docker=");
+        let containers = options.settings.containers.unwrap();
+        assert!(containers.docker_only);
+        assert!(!containers.labels.store_all);
+        assert_eq!(containers.labels.allowed, ["a", "b"]);
+        assert_eq!(containers.raw_cgroup_prefixes, ["/system.slice"]);
+        assert_eq!(containers.docker, None);
+        assert_eq!(options.settings.container_listen, ["127.0.0.1:0"]);
+        assert_eq!(options.ignored, ["--logtostderr", "--housekeeping_interval", "--v"]);
+    }
+
+    #[test]
+    fn node_exporters_other_collectors_are_ignored() {
+        let options =
+            ok("--collector.systemd --collector.systemd.unit-include=.+ --no-collector.wifi --log.level=warn");
+        let want = ["--collector.systemd", "--collector.systemd.unit-include=.+", "--no-collector.wifi"];
+        assert_eq!(options.ignored, want);
+        assert_eq!(options.log_level, LevelFilter::WARN);
+    }
+
+    #[test]
+    fn mistakes_get_one_clear_line() {
+        refused("--web.listen-adress=:1", "did you mean --web.listen-address?");
+        refused("--collector.loadavgg", "did you mean --collector.loadavg?");
+        refused("--collector.nonsense", "unknown flag --collector.nonsense");
+        refused("--collectors.enabled=cpu", "use --collector.disable-defaults with --collector.NAME");
+        refused("--web.max-requests=many", "--web.max-requests=many: ");
+        refused("--web.max-requests", "--web.max-requests");
+        refused("--log.level=loud", "--log.level=loud: one of debug, info, warn, error");
+        refused("--docker_only=maybe", "--docker_only=maybe: expected true or false");
+        refused("--disable_metrics=nonsense", "unknown set of metrics \"nonsense\"");
+        refused("--web.config.file=tls.yml", "TLS and users are not there yet");
+        refused("--no-collector.container --web.container-listen-address=:0", "contradict each other");
+        refused("stray", "unexpected argument \"stray\"");
+    }
+
+    #[test]
+    fn help_and_version_are_printed() {
+        let help = run("--help").map(|_| ()).unwrap_err();
+        assert!(help.contains("--web.container-listen-address") && help.contains("--collector.loadavg"), "{help}");
+        assert!(!help.contains("--no-collector.loadavg") && !help.contains("storage_driver"), "{help}");
+        assert!(run("--version").map(|_| ()).unwrap_err().starts_with("atalaia-agent, version 0."));
+    }
+}

@@ -1,0 +1,173 @@
+//! `GET /metrics`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use agent_exposition::{Format, accepts_gzip, negotiate};
+use agent_node::Collector;
+use agent_node::collectors::COLLECTORS;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use crate::encode::Encoder;
+use crate::exporter::{Answer, Requests, add_build_info, add_reports};
+use crate::process::Process;
+use crate::schedule::Schedule;
+use crate::selection::Selection;
+use crate::settings::{CONTAINER, Settings};
+
+/// How much of its timeout a scrape may use; the rest is for the way back.
+const SHARE_OF_TIMEOUT: f64 = 0.8;
+/// What nobody needs to wait for.
+const LONGEST_TIMEOUT: f64 = 600.0;
+
+/// What a listener is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Stands in for node_exporter, and carries the container families unless they have a page of their own.
+    Node,
+    /// Stands in for cAdvisor.
+    Containers,
+}
+
+impl Role {
+    /// As it is logged.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Node => "node",
+            Self::Containers => "containers",
+        }
+    }
+}
+
+/// A page of metrics, for any number of listeners.
+pub(crate) struct MetricsPage {
+    role: Role,
+    schedule: Arc<Schedule>,
+    names: Vec<&'static str>,
+    requests: Requests,
+    in_flight: AtomicUsize,
+    max_requests: usize,
+    process: Option<Process>,
+    encoder: Encoder,
+    default_timeout: Duration,
+}
+
+impl MetricsPage {
+    pub(crate) fn new(role: Role, collectors: Vec<(&'static str, Box<dyn Collector>)>, settings: &Settings) -> Self {
+        let schedule = Arc::new(Schedule::new(collectors));
+        // On a page apart they would come twice.
+        let own = settings.exporter_metrics && role == Role::Node;
+        Self {
+            role,
+            names: schedule.names().collect(),
+            schedule,
+            requests: Requests::default(),
+            in_flight: AtomicUsize::new(0),
+            max_requests: settings.max_requests,
+            process: own.then(Process::new),
+            encoder: Encoder::new(),
+            default_timeout: settings.limits.scrape_timeout,
+        }
+    }
+
+    pub(crate) fn role(&self) -> Role {
+        self.role
+    }
+
+    /// The names of the collectors that run.
+    pub(crate) fn collectors(&self) -> &[&'static str] {
+        &self.names
+    }
+
+    async fn scrape(self: Arc<Self>, selection: Selection, request: Request) -> Response {
+        let deadline = Instant::now() + request.timeout.unwrap_or(self.default_timeout).mul_f64(SHARE_OF_TIMEOUT);
+        let collection = self.schedule.collect(|name| selection.has(name), deadline).await;
+        let page = self.clone();
+        // Printing a page of a thousand containers takes long enough to be done elsewhere.
+        let encoded = tokio::task::spawn_blocking(move || {
+            let mut families = collection.page;
+            let as_node_exporter = page.role == Role::Node;
+            add_reports(&mut families, &collection.reports, as_node_exporter);
+            add_build_info(&mut families, as_node_exporter);
+            if let Some(process) = &page.process {
+                process.add_to(&mut families);
+                page.requests.add_to(&mut families, page.in_flight.load(Relaxed));
+            }
+            let body = page.encoder.encode(&families, request.format, request.gzip);
+            page.schedule.give_back(families);
+            body
+        });
+        let Ok(Some(body)) = encoded.await else {
+            return (StatusCode::INTERNAL_SERVER_ERROR, "cannot print the page\n").into_response();
+        };
+        let mut response = ([(header::CONTENT_TYPE, request.format.content_type())], body).into_response();
+        if request.gzip {
+            response.headers_mut().insert(header::CONTENT_ENCODING, header::HeaderValue::from_static("gzip"));
+        }
+        response
+    }
+}
+
+/// What a request's headers ask for.
+struct Request {
+    format: Format,
+    gzip: bool,
+    timeout: Option<Duration>,
+}
+
+impl Request {
+    fn new(headers: &HeaderMap) -> Self {
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let seconds = text("x-prometheus-scrape-timeout-seconds").and_then(|text| text.parse::<f64>().ok());
+        Self {
+            format: negotiate(text("accept")),
+            gzip: accepts_gzip(text("accept-encoding")),
+            timeout: seconds.filter(|s| *s > 0.0).map(|s| Duration::from_secs_f64(s.min(LONGEST_TIMEOUT))),
+        }
+    }
+}
+
+/// Counts a request as long as it lives.
+struct InFlight(Arc<MetricsPage>);
+
+impl InFlight {
+    /// `None` when there are too many already.
+    fn enter(page: &Arc<MetricsPage>) -> Option<Self> {
+        let before = page.in_flight.fetch_add(1, Relaxed);
+        let entered = Self(page.clone());
+        (page.max_requests == 0 || before < page.max_requests).then_some(entered)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Relaxed);
+    }
+}
+
+pub(super) async fn answer(
+    State(page): State<Arc<MetricsPage>>,
+    Query(parameters): Query<Vec<(String, String)>>,
+    headers: HeaderMap,
+) -> Response {
+    let Some(_in_flight) = InFlight::enter(&page) else {
+        page.requests.count(Answer::Unavailable);
+        let text = format!("{} requests are being answered, no more are taken: try again later\n", page.max_requests);
+        return (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
+    };
+    let all: Vec<_> = COLLECTORS.iter().map(|spec| spec.name).chain([CONTAINER]).collect();
+    match Selection::from_query(&parameters, &page.names, &all) {
+        Ok(selection) => {
+            let response = page.clone().scrape(selection, Request::new(&headers)).await;
+            page.requests.count(Answer::Ok);
+            response
+        }
+        Err(error) => {
+            page.requests.count(Answer::BadRequest);
+            (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response()
+        }
+    }
+}
