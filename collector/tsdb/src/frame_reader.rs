@@ -9,6 +9,9 @@ use crate::encoding::frame::{self, FILE_HEADER_LEN, FRAME_HEADER_LEN, FileKind, 
 /// Bytes read at once.
 const PIECE: usize = 1 << 20;
 
+/// Behind damage, only frames up to this length are looked for, as every byte there may look like a length.
+const LONGEST_SOUGHT: usize = 64 << 10;
+
 /// What comes next in a file.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Next<'a> {
@@ -56,28 +59,36 @@ impl FrameReader {
         if let Front::Short(len) = frame::front(self.rest()) {
             self.fill(len)?;
         }
-        let len = match frame::front(self.rest()) {
-            Front::Payload(payload) => payload.len(),
-            Front::Damaged(len) => {
-                if !self.is_followed_by_a_frame(len)? {
-                    return Ok(Next::Torn(at));
-                }
-                self.advance(len);
-                return Ok(Next::Damaged);
-            }
-            Front::Short(_) | Front::Nonsense => return Ok(Next::Torn(at)),
+        let Front::Payload(payload) = frame::front(self.rest()) else {
+            return Ok(if self.skip_to_a_frame()? { Next::Damaged } else { Next::Torn(at) });
         };
+        let len = payload.len();
         let from = self.start + FRAME_HEADER_LEN;
         self.advance(FRAME_HEADER_LEN + len);
         Ok(Next::Frame(self.buffer.get(from..from + len).unwrap_or_default(), at))
     }
 
-    fn is_followed_by_a_frame(&mut self, len: usize) -> io::Result<bool> {
-        self.fill(len + FRAME_HEADER_LEN)?;
-        if let Front::Short(next) = frame::front(self.rest().get(len..).unwrap_or_default()) {
-            self.fill(len + next)?;
+    /// Goes on, byte by byte, to where a whole frame begins again; says whether there is such a place.
+    fn skip_to_a_frame(&mut self) -> io::Result<bool> {
+        while self.offset < self.size {
+            self.advance(1);
+            self.fill(FRAME_HEADER_LEN + LONGEST_SOUGHT)?;
+            while self.rest().len() >= FRAME_HEADER_LEN + LONGEST_SOUGHT || self.at_end_of_file() {
+                let sought = self.rest().get(..FRAME_HEADER_LEN + LONGEST_SOUGHT).unwrap_or(self.rest());
+                if sought.is_empty() {
+                    break;
+                }
+                if matches!(frame::front(sought), Front::Payload(_)) {
+                    return Ok(true);
+                }
+                self.advance(1);
+            }
         }
-        Ok(matches!(frame::front(self.rest().get(len..).unwrap_or_default()), Front::Payload(_)))
+        Ok(false)
+    }
+
+    fn at_end_of_file(&self) -> bool {
+        self.offset + self.rest().len() as u64 >= self.size
     }
 
     fn rest(&self) -> &[u8] {

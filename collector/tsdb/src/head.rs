@@ -100,9 +100,10 @@ impl Series {
         self.closed.push(locator);
     }
 
-    /// Lets go of the chunks in files before this one.
-    pub(crate) fn drop_before(&mut self, file: u32) {
-        let gone = self.closed.iter().take_while(|locator| locator.file < file).count();
+    /// Lets go of the chunks in files before this one, and of those without a sample from `min_ms` on.
+    pub(crate) fn drop_before(&mut self, file: u32, min_ms: TimestampMs) {
+        let is_old = |locator: &&Locator| locator.file < file || locator.newest_ms() < min_ms;
+        let gone = self.closed.iter().take_while(is_old).count();
         if gone > 0 {
             self.closed.drain(..gone);
             self.closed.shrink_to(self.closed.len() + LOCATOR_STEP);

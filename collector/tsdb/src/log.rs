@@ -207,6 +207,13 @@ impl Log {
         self.unwritten = Vec::new();
         self.unwritten_samples = 0;
         self.begin_epoch();
+        // What was half written must not stand behind what is written next.
+        if let Some(segment) = &self.current {
+            let path = names::path(&self.dir, segment.number, names::LOG);
+            if let Err(error) = self.disk.truncate(&path, segment.written) {
+                warn!(%error, path = %path.display(), "cannot cut the log");
+            }
+        }
     }
 
     /// Begins a new segment, so that a checkpoint can stand for all before it; gives its number. The series that

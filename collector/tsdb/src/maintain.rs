@@ -173,7 +173,7 @@ impl Window {
 
     /// Looks after one series; says whether it is to be kept.
     fn keep(&self, slot: Slot, series: &mut Series, sweep: &mut Sweep) -> bool {
-        series.drop_before(sweep.oldest_file);
+        series.drop_before(sweep.oldest_file, sweep.min_ms);
         let newest_ms = series.chunk.newest_ms();
         if newest_ms == TimestampMs::MIN {
             return sweep.now_ms.saturating_sub(series.created_ms) < UNUSED_MS;

@@ -154,13 +154,13 @@ fn names_series_and_labels() {
     let texts = |selections: &[Selection]| {
         stand.window.series(selections).unwrap().iter().map(|l| l.to_string()).collect::<Vec<_>>()
     };
-    assert_eq!(texts(&[up.clone()]), ["up{job=\"a\"}", "up{job=\"b\", x=\"1\"}"]);
-    assert_eq!(texts(&[late.clone()]), ["cpu{job=\"a\"}", "up{job=\"b\", x=\"1\"}"]);
-    assert_eq!(texts(&[up.clone(), late.clone()]).len(), 3);
+    assert_eq!(texts(std::slice::from_ref(&up)), ["up{job=\"a\"}", "up{job=\"b\", x=\"1\"}"]);
+    assert_eq!(texts(std::slice::from_ref(&late)), ["cpu{job=\"a\"}", "up{job=\"b\", x=\"1\"}"]);
+    assert_eq!(texts(&[up, late.clone()]).len(), 3);
     assert_eq!(stand.window.label_names(&[]).unwrap(), ["__name__", "job", "x"]);
-    assert_eq!(stand.window.label_names(&[all.clone()]).unwrap(), ["__name__", "job", "x"]);
+    assert_eq!(stand.window.label_names(std::slice::from_ref(&all)).unwrap(), ["__name__", "job", "x"]);
     let cpu = selection(0, i64::MAX, &[Matcher::equal("__name__", "cpu")]);
-    assert_eq!(stand.window.label_names(&[cpu.clone()]).unwrap(), ["__name__", "job"]);
+    assert_eq!(stand.window.label_names(std::slice::from_ref(&cpu)).unwrap(), ["__name__", "job"]);
     assert_eq!(stand.window.label_values("job", &[]).unwrap(), ["a", "b"]);
     assert_eq!(stand.window.label_values("job", &[cpu]).unwrap(), ["a"]);
     assert_eq!(stand.window.label_values("x", &[late]).unwrap(), ["1"]);
