@@ -6,8 +6,20 @@ use std::time::Instant;
 use agent_exposition::Page;
 use agent_procfs::Root;
 
+use crate::shared::SharedStat;
+
 pub mod collectors;
+mod disk_identity;
+mod fields;
 mod flags;
+mod netdev_columns;
+mod netlink;
+mod pattern;
+mod shared;
+mod source;
+mod stamp;
+mod stat_pool;
+mod throttle;
 
 pub use flags::{FlagKind, FlagSpec, Flags};
 
@@ -20,12 +32,14 @@ pub struct Context {
     pub root: Root,
     /// The collectors' own flags.
     pub flags: Arc<Flags>,
+    pub(crate) stat: Arc<SharedStat>,
 }
 
 impl Context {
     /// A context of its own.
     pub fn new(root: Root, flags: Arc<Flags>) -> Self {
-        Self { root, flags }
+        let stat = Arc::new(SharedStat::new(&root));
+        Self { root, flags, stat }
     }
 }
 
@@ -80,6 +94,9 @@ pub enum CollectError {
     /// A kernel file could not be read or understood.
     #[error(transparent)]
     Kernel(#[from] agent_procfs::Error),
+    /// The kernel did not answer over netlink.
+    #[error("cannot ask the kernel over netlink")]
+    Netlink(#[source] std::io::Error),
 }
 
 /// Reads one part of the kernel's story. Called by one thread at a time, again for every scrape; what it keeps

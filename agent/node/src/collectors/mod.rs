@@ -2,7 +2,69 @@
 
 use crate::Spec;
 
+mod cpu;
+mod diskstats;
+mod filefd;
+mod filesystem;
 mod loadavg;
+mod meminfo;
+mod netdev;
+mod netstat;
+mod os;
+mod pressure;
+mod sockstat;
+mod stat;
+mod time;
+mod uname;
+mod vmstat;
 
 /// Every collector there is, in alphabetical order.
-pub const COLLECTORS: &[&Spec] = &[&loadavg::SPEC];
+pub const COLLECTORS: &[&Spec] = &[
+    &cpu::SPEC,
+    &diskstats::SPEC,
+    &filefd::SPEC,
+    &filesystem::SPEC,
+    &loadavg::SPEC,
+    &meminfo::SPEC,
+    &netdev::SPEC,
+    &netstat::SPEC,
+    &os::SPEC,
+    &pressure::SPEC,
+    &sockstat::SPEC,
+    &stat::SPEC,
+    &time::SPEC,
+    &uname::SPEC,
+    &vmstat::SPEC,
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_file_is_registered() {
+        let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/src/collectors");
+        let mut files: Vec<_> = std::fs::read_dir(directory)
+            .unwrap()
+            .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
+            .filter(|name| name != "mod")
+            .collect();
+        files.sort_unstable();
+        assert_eq!(COLLECTORS.iter().map(|spec| spec.name).collect::<Vec<_>>(), files);
+    }
+
+    #[test]
+    fn flags_are_named_after_their_collector_and_differ() {
+        let mut seen = HashSet::new();
+        for spec in COLLECTORS {
+            assert!(spec.help.ends_with('.'), "{}", spec.name);
+            for flag in spec.flags {
+                assert!(flag.name.starts_with(&format!("collector.{}.", spec.name)), "{}", flag.name);
+                assert!(flag.help.ends_with('.'), "{}", flag.name);
+                assert!(seen.insert(flag.name), "{}", flag.name);
+            }
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Regular expressions given by flags: compiled once, wrong ones refused with the flag's name.
+//!
+//! They are searched for anywhere in the name, as node_exporter does; whoever wants the whole name writes `^` and `$`.
+
+use regex::Regex;
+
+use crate::{BuildError, FlagSpec, Flags};
+
+/// The regular expression of a flag; `None` when it is unset or empty.
+///
+/// # Errors
+/// When it is no regular expression.
+pub(crate) fn regex(flags: &Flags, flag: &FlagSpec) -> Result<Option<Regex>, BuildError> {
+    match flags.value(flag) {
+        None | Some("") => Ok(None),
+        Some(value) => compile(flag.name, value).map(Some),
+    }
+}
+
+fn compile(flag: &str, value: &str) -> Result<Regex, BuildError> {
+    let what_is_wrong = |error: regex::Error| {
+        // The message of a syntax error draws the expression over several lines; its last line says what is wrong.
+        let text = error.to_string();
+        text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()
+    };
+    Regex::new(value).map_err(|error| BuildError {
+        flag: flag.to_owned(),
+        value: value.to_owned(),
+        reason: format!("not a regular expression: {}", what_is_wrong(error)),
+    })
+}
+
+/// The flags of a [`Filter`].
+pub(crate) struct FilterFlags {
+    pub(crate) include: &'static FlagSpec,
+    pub(crate) exclude: &'static FlagSpec,
+    /// Older spellings.
+    pub(crate) old_include: Option<&'static FlagSpec>,
+    pub(crate) old_exclude: Option<&'static FlagSpec>,
+}
+
+/// Which of the machine's things to report, by name: those that match `include`, or those that do not match `exclude`.
+#[derive(Debug, Default)]
+pub(crate) struct Filter {
+    include: Option<Regex>,
+    exclude: Option<Regex>,
+}
+
+impl Filter {
+    /// The filter that the flags ask for. The default of `exclude` holds only while nothing is to be included.
+    ///
+    /// # Errors
+    /// When an expression is wrong, or when flags that exclude each other are given.
+    pub(crate) fn build(flags: &Flags, names: &FilterFlags) -> Result<Self, BuildError> {
+        let include = one_of(flags, names.include, names.old_include)?;
+        let exclude = one_of(flags, names.exclude, names.old_exclude)?;
+        if let (Some((flag, value)), Some((other, _))) = (include, exclude) {
+            return Err(clash(flag, value, other));
+        }
+        let compiled = |given: Option<(&str, &str)>| given.map(|(flag, value)| compile(flag, value)).transpose();
+        match (include, names.exclude.default) {
+            (None, Some(default)) if flags.get(names.exclude.name).is_none() && exclude.is_none() => {
+                Ok(Self { include: None, exclude: Some(compile(names.exclude.name, default)?) })
+            }
+            _ => Ok(Self { include: compiled(include)?, exclude: compiled(exclude)? }),
+        }
+    }
+
+    /// Whether to report the thing of that name.
+    pub(crate) fn allows(&self, name: &str) -> bool {
+        self.include.as_ref().is_none_or(|r| r.is_match(name))
+            && !self.exclude.as_ref().is_some_and(|r| r.is_match(name))
+    }
+}
+
+/// The value given by either spelling of a flag, with the spelling; an empty one counts as not given.
+fn one_of<'a>(
+    flags: &'a Flags,
+    flag: &'static FlagSpec,
+    old: Option<&'static FlagSpec>,
+) -> Result<Option<(&'static str, &'a str)>, BuildError> {
+    let given = |flag: &FlagSpec| flags.get(flag.name).filter(|v| !v.is_empty());
+    match (given(flag), old.and_then(|old| Some((old.name, given(old)?)))) {
+        (Some(value), Some((old, _))) => Err(clash(flag.name, value, old)),
+        (Some(value), None) => Ok(Some((flag.name, value))),
+        (None, old) => Ok(old),
+    }
+}
+
+fn clash(flag: &str, value: &str, other: &str) -> BuildError {
+    BuildError { flag: flag.to_owned(), value: value.to_owned(), reason: format!("cannot be given beside --{other}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static INCLUDE: FlagSpec = FlagSpec::value("x.include", "");
+    static EXCLUDE: FlagSpec = FlagSpec::value("x.exclude", "").or("^lo$");
+    static OLD_EXCLUDE: FlagSpec = FlagSpec::value("x.ignored", "").hidden();
+
+    const NAMES: FilterFlags =
+        FilterFlags { include: &INCLUDE, exclude: &EXCLUDE, old_include: None, old_exclude: Some(&OLD_EXCLUDE) };
+
+    fn flags(given: &[(&str, &str)]) -> Flags {
+        let mut flags = Flags::default();
+        for (name, value) in given {
+            flags.push(*name, *value);
+        }
+        flags
+    }
+
+    #[test]
+    fn names_are_filtered() {
+        #[track_caller]
+        fn check(given: &[(&str, &str)], allowed: &[&str]) {
+            let filter = Filter::build(&flags(given), &NAMES).unwrap();
+            let got: Vec<_> = ["lo", "eth0", "eth1"].into_iter().filter(|name| filter.allows(name)).collect();
+            assert_eq!(got, allowed, "{given:?}");
+        }
+        check(&[], &["eth0", "eth1"]);
+        check(&[("x.exclude", "0")], &["lo", "eth1"]);
+        check(&[("x.exclude", "")], &["lo", "eth0", "eth1"]);
+        check(&[("x.ignored", "eth")], &["lo"]);
+        check(&[("x.include", "lo|1")], &["lo", "eth1"]);
+        check(&[("x.include", "1"), ("x.exclude", "")], &["eth1"]);
+    }
+
+    #[test]
+    fn wrong_and_clashing_flags_are_refused() {
+        #[track_caller]
+        fn check(given: &[(&str, &str)], want: &str) {
+            assert_eq!(Filter::build(&flags(given), &NAMES).unwrap_err().to_string(), want);
+        }
+        check(&[("x.include", "(")], "--x.include=(: not a regular expression: unclosed group");
+        check(&[("x.include", "a"), ("x.exclude", "b")], "--x.include=a: cannot be given beside --x.exclude");
+        check(&[("x.include", "a"), ("x.ignored", "b")], "--x.include=a: cannot be given beside --x.ignored");
+        check(&[("x.exclude", "a"), ("x.ignored", "b")], "--x.exclude=a: cannot be given beside --x.ignored");
+    }
+}
