@@ -11,6 +11,7 @@ mod parse;
 mod text;
 
 pub use negotiate::{Format, accepts_gzip, negotiate};
+pub use number::float_label;
 pub use page::{FamilyId, Kind, Page, SharedId};
 pub use parse::{Cause, Event, Labels, NORMAL_NAN, ParseError, Parser, Progress, SampleLine};
 

@@ -33,6 +33,16 @@ pub(crate) fn push_float_label(out: &mut String, text: &str) {
     }
 }
 
+/// A number as it stands in the labels `le` and `quantile`: always a float (`1.0`, never `1`), and zero without sign.
+pub fn float_label(value: f64) -> String {
+    let mut out = String::new();
+    push_number(&mut out, if value == 0.0 { 0.0 } else { value });
+    if value.is_finite() && !out.contains(['.', 'e']) {
+        out.push_str(".0");
+    }
+    out
+}
+
 fn push_integer(out: &mut String, value: f64) {
     if value == 0.0 && value.is_sign_negative() {
         out.push_str("-0");

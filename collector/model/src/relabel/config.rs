@@ -8,6 +8,7 @@ use regex::Regex;
 use serde::{Deserialize, Deserializer};
 
 use super::template::Template;
+use crate::anchored_pattern;
 
 /// What a rule does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -152,7 +153,7 @@ impl RelabelConfig {
             None
         } else {
             let malformed = |e: regex::Error| RelabelError::Regex { regex: source.clone(), reason: e.to_string() };
-            Some(Regex::new(&format!("^(?s:{source})$")).map_err(malformed)?)
+            Some(Regex::new(&anchored_pattern(&source)).map_err(malformed)?)
         };
         Ok(Self {
             action,
