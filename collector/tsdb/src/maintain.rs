@@ -27,8 +27,9 @@ const IDLE_MS: i64 = 1_800_000;
 /// A series that was resolved and has not got a sample is kept for so long.
 const UNUSED_MS: i64 = 600_000;
 
-/// Into so many parts the retention is cut, a chunk file each.
-const FILES: i64 = 12;
+/// Into so many parts the retention is cut, a chunk file each: more files cost more definitions of series, fewer
+/// keep more chunks on disk that have left the window.
+const FILES: i64 = 4;
 
 /// Log that is not worth a checkpoint.
 const LITTLE_LOG: u64 = 64 << 10;
@@ -76,7 +77,7 @@ impl Window {
             schedule.synced_ms = now_ms;
             self.sync_log();
         }
-        let sweep_ms = SWEEP_MS.min(self.options.retention_ms / FILES).max(1);
+        let sweep_ms = SWEEP_MS.min(self.options.retention_ms / 12).max(1);
         if is_due(schedule.swept_ms, sweep_ms, now_ms) {
             schedule.swept_ms = now_ms;
             self.sweep(now_ms);

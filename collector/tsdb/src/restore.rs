@@ -72,7 +72,7 @@ pub(crate) fn restore(
 
     let next_file = chunk_files.last().map_or(1, |n| n + 1);
     let next_file = u32::try_from(next_file).unwrap_or(u32::MAX);
-    let store = Store::new(Arc::clone(disk), chunks_dir.clone(), next_file, options.unwritten_bytes, metrics.clone());
+    let store = Store::new(Arc::clone(disk), chunks_dir.clone(), next_file, options, metrics.clone());
     let mut restorer = Restorer {
         disk,
         options,

@@ -19,12 +19,16 @@ use crate::encoding::frame::{self, FRAME_HEADER_LEN, FileKind, Front};
 use crate::encoding::record::{self, ChunkRecord, Record, SeriesId};
 use crate::metrics::Metrics;
 use crate::names;
+use crate::options::Options;
 
 /// Bytes that are worth a write.
 const WRITE_AT: usize = 64 << 10;
 
-/// Bytes after which a file is followed by the next.
-const FILE_BYTES: u64 = 64 << 20;
+/// Bytes after which a file is followed by the next, at most. Large, as each file defines its series anew.
+const FILE_BYTES: u64 = 1 << 30;
+
+/// The room for all files is at least so many files, so that the oldest can go.
+const FILES_IN_ROOM: u64 = 8;
 
 /// A packed chunk longer than this is closed whatever its count, so that a series of noise stays small in memory.
 pub(crate) const FULL_CHUNK_BYTES: usize = 512;
@@ -131,6 +135,7 @@ struct State {
 pub(crate) struct Store {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
+    file_bytes: u64,
     unwritten_bytes: usize,
     metrics: Metrics,
     state: Mutex<State>,
@@ -152,12 +157,14 @@ impl Store {
         disk: Arc<dyn Disk>,
         dir: PathBuf,
         next_number: u32,
-        unwritten_bytes: usize,
+        options: &Options,
         metrics: Metrics,
     ) -> Self {
+        let file_bytes = options.retention_bytes.map_or(FILE_BYTES, |room| (room / FILES_IN_ROOM).min(FILE_BYTES));
+        let unwritten_bytes = options.unwritten_bytes;
         let state =
             Mutex::new(State { active: Active::new(next_number), sealed: BTreeMap::new(), unsynced: Vec::new() });
-        Self { disk, dir, unwritten_bytes, metrics, state }
+        Self { disk, dir, file_bytes, unwritten_bytes, metrics, state }
     }
 
     /// Takes over a file that an earlier process wrote.
@@ -178,7 +185,7 @@ impl Store {
         defined_in: &mut u32,
     ) -> Option<Locator> {
         let mut state = self.state.lock();
-        if state.active.bytes() >= FILE_BYTES {
+        if state.active.bytes() >= self.file_bytes {
             self.seal(&mut state);
         }
         let active = &mut state.active;
