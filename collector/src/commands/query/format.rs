@@ -1,0 +1,70 @@
+//! Answers in the form in which promtool prints them.
+
+use serde_json::Value;
+
+/// The `data` of `query` and `query_range`.
+pub(super) fn result(data: &Value) -> String {
+    let result = data.get("result").unwrap_or(&Value::Null);
+    let rows = || result.as_array().map(Vec::as_slice).unwrap_or_default().iter();
+    match data.get("resultType").and_then(Value::as_str) {
+        Some("vector") => rows()
+            .map(|row| format!("{} => {}\n", metric(row.get("metric")), point(row.get("value"))))
+            .collect(),
+        Some("matrix") => rows()
+            .map(|row| {
+                let points = row.get("values").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+                let lines: Vec<String> = points.iter().map(|value| point(Some(value))).collect();
+                format!("{} =>\n{}\n", metric(row.get("metric")), lines.join("\n"))
+            })
+            .collect(),
+        Some("scalar") => format!("scalar: {}\n", point(Some(result))),
+        Some("string") => format!("{}\n", text(result.get(1))),
+        _ => format!("{result}\n"),
+    }
+}
+
+/// The `data` of `series`: one label set a line.
+pub(super) fn series(data: &Value) -> String {
+    let rows = data.as_array().map(Vec::as_slice).unwrap_or_default();
+    rows.iter().map(|row| format!("{{{}}}\n", pairs(row, |_| true))).collect()
+}
+
+/// The `data` of `label/…/values`: one value a line.
+pub(super) fn label_values(data: &Value) -> String {
+    let rows = data.as_array().map(Vec::as_slice).unwrap_or_default();
+    rows.iter().map(|row| format!("{}\n", text(Some(row)))).collect()
+}
+
+/// `name{label="value", …}`
+fn metric(labels: Option<&Value>) -> String {
+    let labels = labels.unwrap_or(&Value::Null);
+    let name = text(labels.get("__name__"));
+    let pairs = pairs(labels, |label| label != "__name__");
+    match (name.is_empty(), pairs.is_empty()) {
+        (false, true) => name,
+        _ => format!("{name}{{{pairs}}}"),
+    }
+}
+
+fn pairs(labels: &Value, keep: impl Fn(&str) -> bool) -> String {
+    let Some(labels) = labels.as_object() else { return String::new() };
+    let mut pairs: Vec<String> = labels
+        .iter()
+        .filter(|(name, _)| keep(name))
+        .map(|(name, value)| format!("{name}={:?}", text(Some(value))))
+        .collect();
+    pairs.sort();
+    pairs.join(", ")
+}
+
+/// `1 @[1435781451.781]`
+fn point(value: Option<&Value>) -> String {
+    let value = value.unwrap_or(&Value::Null);
+    let at = value.get(0).map(ToString::to_string).unwrap_or_default();
+    let at = at.strip_suffix(".0").unwrap_or(&at);
+    format!("{} @[{at}]", text(value.get(1)))
+}
+
+fn text(value: Option<&Value>) -> String {
+    value.and_then(Value::as_str).unwrap_or("").to_owned()
+}
