@@ -19,6 +19,7 @@ mod shared;
 mod source;
 mod stamp;
 mod stat_pool;
+mod text_families;
 mod throttle;
 
 pub use flags::{FlagKind, FlagSpec, Flags};

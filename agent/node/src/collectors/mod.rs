@@ -14,6 +14,7 @@ mod os;
 mod pressure;
 mod sockstat;
 mod stat;
+mod textfile;
 mod time;
 mod uname;
 mod vmstat;
@@ -32,6 +33,7 @@ pub const COLLECTORS: &[&Spec] = &[
     &pressure::SPEC,
     &sockstat::SPEC,
     &stat::SPEC,
+    &textfile::SPEC,
     &time::SPEC,
     &uname::SPEC,
     &vmstat::SPEC,
