@@ -48,7 +48,7 @@ fn parse_tree(query: &str) -> Result<promql_parser::parser::Expr, QueryError> {
 fn reworded(reason: &str) -> String {
     match reason {
         "invalid promql query" => "unexpected token in the expression".to_owned(),
-        typed if typed.starts_with("expected type") || typed.contains("got matrix") => typed
+        typed if typed.starts_with("expected type") || typed.contains("only allowed on") => typed
             .replace(" matrix", " range vector")
             .replace(" vector", " instant vector")
             .replace("range instant vector", "range vector")

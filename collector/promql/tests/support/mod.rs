@@ -104,7 +104,7 @@ impl Data {
         self.series("free_bytes", &[("disk", "sdb")], 15_000, |i| Some(5e9 + (i % 13) as f64 * 1e3));
         self.series("clock_seconds", &[], 15_000, |i| Some((T0 + i * 86_400 * 3) as f64));
         self.series("steps", &[("kind", "a")], 15_000, |i| Some((i / 10) as f64));
-        self.series("steps", &[("kind", "b")], 15_000, |i| Some((i / 25) as f64 * -1.0));
+        self.series("steps", &[("kind", "b")], 15_000, |i| Some(-((i / 25) as f64)));
         self.series("with_text", &[("path", "/a/b-12"), ("empty_like", "x")], 15_000, |_| Some(1.0));
         self.series("with_text", &[("path", "/c/d-7"), ("empty_like", "y")], 15_000, |_| Some(2.0));
     }
