@@ -7,7 +7,7 @@ use collector_model::{Budget, Labels, Sample, Select, SelectError, Selection, Se
 /// Series in memory.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryStorage {
-    series: BTreeMap<Labels, BTreeMap<TimestampMs, f64>>,
+    series: BTreeMap<Labels, Vec<Sample>>,
 }
 
 impl MemoryStorage {
@@ -18,7 +18,16 @@ impl MemoryStorage {
 
     /// Sets one sample; a later value for the same time replaces the earlier one.
     pub fn push(&mut self, labels: Labels, timestamp_ms: TimestampMs, value: f64) {
-        self.series.entry(labels).or_default().insert(timestamp_ms, value);
+        let samples = self.series.entry(labels).or_default();
+        let sample = Sample { timestamp_ms, value };
+        match samples.binary_search_by_key(&timestamp_ms, |s| s.timestamp_ms) {
+            Ok(at) => {
+                if let Some(known) = samples.get_mut(at) {
+                    *known = sample;
+                }
+            }
+            Err(at) => samples.insert(at, sample),
+        }
     }
 
     /// Sets a series from values at equal distances, `None` being a gap, as
@@ -38,35 +47,35 @@ impl MemoryStorage {
         self.series.clear();
     }
 
-    fn matching(&self, selection: &Selection) -> impl Iterator<Item = SeriesSamples> {
+    fn matching(&self, selection: &Selection) -> impl Iterator<Item = (&Labels, &[Sample])> {
         let (min, max) = (selection.min_ms, selection.max_ms);
-        self.series.iter().filter(|(labels, _)| selection.matchers.iter().all(|m| m.matches_labels(labels))).filter_map(
-            move |(labels, samples)| {
-                if min > max {
-                    return None;
-                }
-                let inside = samples.range(min..=max);
-                let samples: Vec<Sample> =
-                    inside.map(|(timestamp_ms, value)| Sample { timestamp_ms: *timestamp_ms, value: *value }).collect();
-                (!samples.is_empty()).then(|| SeriesSamples { labels: labels.clone(), samples })
-            },
-        )
+        self.series
+            .iter()
+            .filter(|(labels, _)| selection.matchers.iter().all(|m| m.matches_labels(labels)))
+            .map(move |(labels, samples)| {
+                let begin = samples.partition_point(|s| s.timestamp_ms < min);
+                let end = samples.partition_point(|s| s.timestamp_ms <= max);
+                (labels, samples.get(begin..end).unwrap_or_default())
+            })
+            .filter(|(_, inside)| !inside.is_empty())
     }
 }
 
 impl Select for MemoryStorage {
     fn select(&self, selection: &Selection, budget: &dyn Budget) -> Result<Vec<SeriesSamples>, SelectError> {
         let mut selected = Vec::new();
-        for series in self.matching(selection) {
-            budget.take(series.samples.len())?;
-            selected.push(series);
+        for (labels, inside) in self.matching(selection) {
+            budget.take(inside.len())?;
+            selected.push(SeriesSamples { labels: labels.clone(), samples: inside.to_vec() });
         }
         Ok(selected)
     }
 
     fn series(&self, selections: &[Selection]) -> Result<Vec<Labels>, SelectError> {
-        let mut found: Vec<Labels> =
-            selections.iter().flat_map(|selection| self.matching(selection).map(|s| s.labels)).collect();
+        let mut found: Vec<Labels> = selections
+            .iter()
+            .flat_map(|selection| self.matching(selection).map(|(labels, _)| labels.clone()))
+            .collect();
         found.sort();
         found.dedup();
         Ok(found)

@@ -189,6 +189,7 @@ impl Evaluator<'_> {
                 }
             }
         }
+        results.sort_by(|a, b| a.labels.cmp(&b.labels));
         self.columns(results)
     }
 }
@@ -215,6 +216,8 @@ fn groups(columns: &Columns, grouping: &Grouping) -> Vec<Group> {
             group.members.push(member);
         }
     }
+    // So that results, and ties in what is picked from them, do not depend on which series exist at a step.
+    groups.sort_by(|a, b| a.labels.cmp(&b.labels));
     groups
 }
 
