@@ -112,6 +112,7 @@ async fn retire(groups: Arc<Groups>, retired: Vec<u64>, started: Vec<u64>) {
 }
 
 /// Providers ready to be put in force by [`JobDiscovery::apply`].
+#[derive(Default)]
 pub struct Prepared {
     providers: Vec<(DiscoveryConfig, Plan)>,
 }

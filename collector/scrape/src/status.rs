@@ -1,7 +1,6 @@
 //! What can be seen of the targets from outside.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use collector_model::{Labels, Metadata, TimestampMs};
@@ -80,7 +79,7 @@ pub struct Targets {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TargetMetadata {
     /// The labels of the target.
-    pub target: Arc<Labels>,
+    pub target: Labels,
     /// The family.
     pub metric: String,
     /// What it is.

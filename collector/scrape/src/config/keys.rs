@@ -34,8 +34,7 @@ pub(super) struct Keys {
     pub(super) scrape_protocols: Option<Vec<ScrapeProtocol>>,
     pub(super) fallback_scrape_protocol: Option<ScrapeProtocol>,
     pub(super) scrape_native_histograms: Option<bool>,
-    /// Classic histograms are always scraped here.
-    #[expect(dead_code, reason = "accepted, and true whatever it says")]
+    /// Accepted, and true whatever it says: classic histograms are always scraped.
     pub(super) always_scrape_classic_histograms: Option<bool>,
     pub(super) convert_classic_histograms_to_nhcb: Option<bool>,
     pub(super) scrape_failure_log_file: Option<String>,
@@ -48,10 +47,8 @@ pub(super) struct Keys {
     pub(super) label_limit: Option<u64>,
     pub(super) label_name_length_limit: Option<u64>,
     pub(super) label_value_length_limit: Option<u64>,
-    /// Of no consequence without native histograms, as is the next.
-    #[expect(dead_code, reason = "accepted; there is nothing that it could limit")]
+    /// Accepted, as is the next: without native histograms there is nothing that they could limit.
     pub(super) native_histogram_bucket_limit: Option<u64>,
-    #[expect(dead_code, reason = "accepted; there is nothing that it could limit")]
     pub(super) native_histogram_min_bucket_factor: Option<f64>,
     pub(super) keep_dropped_targets: Option<u64>,
     pub(super) metric_name_validation_scheme: Option<ValidationScheme>,

@@ -12,5 +12,6 @@ pub use global::GlobalConfig;
 pub(crate) use job::Limits;
 pub use job::ScrapeJob;
 pub use keys::ScrapeConfig;
+pub(crate) use protocol::accept;
 pub use protocol::{EscapingScheme, ScrapeProtocol, ValidationScheme};
 pub use size::ByteSize;
