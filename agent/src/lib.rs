@@ -17,5 +17,9 @@ mod web;
 
 pub use agent::{Agent, AgentError};
 pub use exporter::{revision, version};
-pub use listen::ListenError;
+pub use listen::{ListenError, listen};
+pub use server::serve;
 pub use settings::{CONTAINER, Limits, Settings};
+
+/// The page formats that the agent writes, with their parser.
+pub use agent_exposition as exposition;
