@@ -5,12 +5,18 @@
 //! delays no other, and what it has not acknowledged is still there after the death of the process.
 
 mod config;
+mod destination;
 mod destinations;
 mod error;
+mod intake;
 mod line_protocol;
+mod metrics;
+mod orphans;
 pub mod prompb;
+mod queue;
 mod receive;
 mod response;
+mod sender;
 pub mod sinks;
 mod status;
 

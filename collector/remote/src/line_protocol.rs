@@ -1,10 +1,11 @@
 //! InfluxDB's line protocol, written by hand: `measurement,tag=value value=1.5 1700000000000`.
 //!
 //! Escaping, as InfluxDB 1.x, 2.x and 3 all read it: a comma and a space in a measurement, and an equals sign too in
-//! a tag's key or value, stand behind a backslash. Any other backslash is itself. That leaves three things that the
+//! a tag's key or value, stand behind a backslash. Any other backslash is itself. That leaves four things that the
 //! format cannot say, which are changed rather than sent, as each would break its line or another:
-//! a line break (becomes the two characters `\n` or `\r`), backslashes at the end (left out), and an empty name or
-//! value (the tag is left out, which is the same to PromQL).
+//! a line break (becomes the two characters `\n` or `\r`), backslashes at the end (left out), an empty name or value
+//! (the tag is left out, which is the same to PromQL), and a measurement that begins with `#` (gets a backslash
+//! before it, which stays).
 
 use collector_model::{METRIC_NAME, TimestampMs};
 
@@ -196,14 +197,22 @@ mod tests {
         }
     }
 
+    #[derive(Debug, PartialEq)]
+    struct Line {
+        measurement: String,
+        tags: Vec<(String, String)>,
+        value: f64,
+        timestamp: i64,
+    }
+
     /// Reads lines back as InfluxDB's parser does: what follows a backslash does not end anything.
-    fn read(text: &str) -> Vec<(String, Vec<(String, String)>, f64, i64)> {
-        fn field(rest: &mut &str, ends: &[char]) -> String {
+    fn read(text: &str) -> Vec<Line> {
+        fn field(rest: &mut &str, special: &[char], ends: &[char]) -> String {
             let mut out = String::new();
             let mut chars = rest.char_indices().peekable();
             let mut end = rest.len();
             while let Some((at, c)) = chars.next() {
-                if c == '\\' && chars.peek().is_some_and(|(_, next)| [',', ' ', '=', '#'].contains(next)) {
+                if c == '\\' && chars.peek().is_some_and(|(_, next)| special.contains(next)) {
                     out.push(chars.next().unwrap().1);
                 } else if ends.contains(&c) {
                     end = at;
@@ -216,16 +225,17 @@ mod tests {
             out
         }
         let line = |mut rest: &str| {
-            let measurement = field(&mut rest, &[',', ' ']);
+            assert!(!rest.starts_with('#'), "a comment");
+            let measurement = field(&mut rest, &[',', ' '], &[',', ' ']);
             let mut tags = Vec::new();
             while let Some(tail) = rest.strip_prefix(',') {
                 rest = tail;
-                let key = field(&mut rest, &['=']);
+                let key = field(&mut rest, &[',', ' ', '='], &['=']);
                 rest = rest.strip_prefix('=').unwrap();
-                tags.push((key, field(&mut rest, &[',', ' ', '='])));
+                tags.push((key, field(&mut rest, &[',', ' ', '='], &[',', ' ', '='])));
             }
             let (value, time) = rest.strip_prefix(" value=").unwrap().split_once(' ').unwrap();
-            (measurement, tags, value.parse().unwrap(), time.parse().unwrap())
+            Line { measurement, tags, value: value.parse().unwrap(), timestamp: time.parse().unwrap() }
         };
         text.split_terminator('\n').map(line).collect()
     }
@@ -254,7 +264,11 @@ mod tests {
             let points: Vec<_> = samples.iter().copied().map(point).collect();
             let mut out = Vec::new();
             write_lines(&points, Layout::default(), &mut out);
-            let measurement = if said(&name).is_empty() { NO_NAME.to_owned() } else { said(&name) };
+            let measurement = match said(&name) {
+                empty if empty.is_empty() => NO_NAME.to_owned(),
+                comment if comment.starts_with('#') => format!("\\{comment}"),
+                said => said,
+            };
             let tags: Vec<_> = labels
                 .iter()
                 .filter(|(n, _)| *n != METRIC_NAME)
@@ -264,7 +278,12 @@ mod tests {
             let want: Vec<_> = samples
                 .iter()
                 .filter(|(_, v)| v.is_finite())
-                .map(|(t, v)| (measurement.clone(), tags.clone(), *v, *t))
+                .map(|&(timestamp, value)| Line {
+                    measurement: measurement.clone(),
+                    tags: tags.clone(),
+                    value,
+                    timestamp,
+                })
                 .collect();
             prop_assert_eq!(read(std::str::from_utf8(&out).unwrap()), want);
         }
