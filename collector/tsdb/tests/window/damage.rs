@@ -2,6 +2,7 @@
 
 use collector_model::Append;
 use collector_tsdb::Options;
+use proptest::prelude::*;
 
 use crate::stand::{Content, START as T, Stand, one, options};
 
@@ -209,4 +210,45 @@ fn a_disk_that_stays_full_costs_counted_samples() {
     assert_eq!(logged.last().unwrap().0, T + 3_000);
     stand.window.close();
     assert_eq!(stand.after_crash(little).content(), stand.content());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    /// Whatever the files hold, the window opens, gives no sample that never was, and works from then on.
+    #[test]
+    fn any_edit_of_any_files_leaves_a_working_window(
+        edits in proptest::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), 0_usize..40, any::<u8>()), 1..8),
+        closed in any::<bool>(),
+    ) {
+        let small = Options { wal_segment_bytes: 1_500, chunk_samples: 20, ..options() };
+        let stand = Stand::on(Default::default(), small.clone(), T);
+        for i in 0..60 {
+            stand.append(&[("a", T + i, i as f64), ("b{x=1}", T + i, 0.1 * i as f64), ("c", T + i, 1.0)]);
+        }
+        if closed {
+            stand.window.close();
+            let stand = stand.after_crash(small.clone());
+            stand.append(&[("a", T + 60, 1.0)]);
+        }
+        let disk = stand.disk.image();
+        for (file, place, len, byte) in edits {
+            let mut paths = [".log", ".checkpoint", ".chunks"].map(|ending| disk.paths(ending)).concat();
+            let path = paths.swap_remove(file.index(paths.len()));
+            disk.edit(&path, |bytes| {
+                let from = place.index(bytes.len() + 1);
+                let to = (from + len).min(bytes.len());
+                bytes.splice(from..to, std::iter::repeat_n(byte, len / 2));
+            });
+        }
+        let again = Stand::on(disk, small.clone(), T);
+        let truth = stand.content();
+        for (series, samples) in again.content() {
+            let there = |sample: &(i64, u64)| truth[&series].contains(sample) || *sample == (T + 60, 1.0_f64.to_bits());
+            prop_assert!(samples.iter().all(there), "{} {:?}", series, samples);
+            prop_assert!(samples.is_sorted_by(|a, b| a.0 < b.0));
+        }
+        again.append(&[("a", T + 100, 1.0), ("new", T + 100, 2.0)]);
+        prop_assert_eq!(again.after_crash(small).content(), again.content());
+    }
 }
