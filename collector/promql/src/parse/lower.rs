@@ -26,7 +26,7 @@ pub(super) fn lower(expr: theirs::Expr, dialect: Dialect) -> Result<Expr, String
         }
         theirs::Expr::Subquery(inner) => subquery(inner, dialect),
         theirs::Expr::Unary(unary) => negate(lower(*unary.expr, dialect)?),
-        theirs::Expr::Binary(inner) => binary(inner, dialect),
+        theirs::Expr::Binary(inner) => binary_chain(inner, dialect),
         theirs::Expr::Aggregate(inner) => aggregate(inner, dialect),
         theirs::Expr::Call(inner) => call(inner, dialect),
         theirs::Expr::Extension(_) => Err("extensions of the grammar are not evaluated".to_owned()),
@@ -170,10 +170,23 @@ fn aggregate(inner: theirs::AggregateExpr, dialect: Dialect) -> Result<Expr, Str
     Ok(Expr::Aggregate(Aggregate { op, expr: Box::new(expr), param: param.map(Box::new), grouping }))
 }
 
-fn binary(inner: theirs::BinaryExpr, dialect: Dialect) -> Result<Expr, String> {
-    let op = binary_op(inner.op)?;
-    let (lhs, rhs) = (lower(*inner.lhs, dialect)?, lower(*inner.rhs, dialect)?);
-    let modifier = inner.modifier.unwrap_or_default();
+/// Walks down the left side in a loop, so that a long chain of operators does not deepen the stack.
+fn binary_chain(last: theirs::BinaryExpr, dialect: Dialect) -> Result<Expr, String> {
+    let mut chain = Vec::new();
+    let mut leftmost = theirs::Expr::Binary(last);
+    while let theirs::Expr::Binary(theirs::BinaryExpr { op, lhs, rhs, modifier }) = leftmost {
+        chain.push((op, *rhs, modifier.unwrap_or_default()));
+        leftmost = *lhs;
+    }
+    let mut lowered = lower(leftmost, dialect)?;
+    for (op, rhs, modifier) in chain.into_iter().rev() {
+        lowered = binary(op, modifier, lowered, lower(rhs, dialect)?)?;
+    }
+    Ok(lowered)
+}
+
+fn binary(token: token::TokenType, modifier: theirs::BinModifier, lhs: Expr, rhs: Expr) -> Result<Expr, String> {
+    let op = binary_op(token)?;
     if modifier.fill_values != theirs::VectorMatchFillValues::default() {
         return Err("fill modifiers are experimental and not enabled".to_owned());
     }
@@ -186,7 +199,7 @@ fn binary(inner: theirs::BinaryExpr, dialect: Dialect) -> Result<Expr, String> {
         return Err("comparisons between scalars must use BOOL modifier".to_owned());
     }
     if op.is_set() && (left == ValueType::Scalar || right == ValueType::Scalar) {
-        return Err(format!("set operator {} not allowed in binary scalar expression", inner.op));
+        return Err(format!("set operator {token} not allowed in binary scalar expression"));
     }
     let matching = Matching {
         on: grouping(modifier.matching, Grouping::Except(Vec::new())),
