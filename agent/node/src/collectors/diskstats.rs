@@ -54,38 +54,59 @@ struct Diskstats {
     allowed: HashMap<String, bool>,
 }
 
-/// The kernel counts sectors of 512 bytes, whatever the disk has.
-const SECTOR: f64 = 512.0;
-const MILLISECOND: f64 = 1e-3;
+/// In what the kernel counts.
+#[derive(Clone, Copy)]
+enum Unit {
+    One,
+    /// 512 bytes, whatever the disk has.
+    Sector,
+    Millisecond,
+}
 
-/// The families of the columns, in their order, with what to multiply the number with.
-const COLUMNS: [(&str, &str, Kind, f64); diskstats::COLUMNS] = [
-    ("node_disk_reads_completed_total", "Reads done.", Kind::Counter, 1.0),
-    ("node_disk_reads_merged_total", "Reads that were joined to another one.", Kind::Counter, 1.0),
-    ("node_disk_read_bytes_total", "Bytes read.", Kind::Counter, SECTOR),
-    ("node_disk_read_time_seconds_total", "Time that reads took, summed over all.", Kind::Counter, MILLISECOND),
-    ("node_disk_writes_completed_total", "Writes done.", Kind::Counter, 1.0),
-    ("node_disk_writes_merged_total", "Writes that were joined to another one.", Kind::Counter, 1.0),
-    ("node_disk_written_bytes_total", "Bytes written.", Kind::Counter, SECTOR),
-    ("node_disk_write_time_seconds_total", "Time that writes took, summed over all.", Kind::Counter, MILLISECOND),
-    ("node_disk_io_now", "Requests that the disk is busy with.", Kind::Gauge, 1.0),
-    ("node_disk_io_time_seconds_total", "Time in which the disk was busy.", Kind::Counter, MILLISECOND),
+impl Unit {
+    /// The number in base units.
+    fn of(self, number: u64) -> f64 {
+        match self {
+            Self::One => number as f64,
+            Self::Sector => number as f64 * 512.0,
+            Self::Millisecond => number as f64 / 1000.0,
+        }
+    }
+}
+
+/// The families of the columns, in their order.
+const COLUMNS: [(&str, &str, Kind, Unit); diskstats::COLUMNS] = [
+    ("node_disk_reads_completed_total", "Reads done.", Kind::Counter, Unit::One),
+    ("node_disk_reads_merged_total", "Reads that were joined to another one.", Kind::Counter, Unit::One),
+    ("node_disk_read_bytes_total", "Bytes read.", Kind::Counter, Unit::Sector),
+    ("node_disk_read_time_seconds_total", "Time that reads took, summed over all.", Kind::Counter, Unit::Millisecond),
+    ("node_disk_writes_completed_total", "Writes done.", Kind::Counter, Unit::One),
+    ("node_disk_writes_merged_total", "Writes that were joined to another one.", Kind::Counter, Unit::One),
+    ("node_disk_written_bytes_total", "Bytes written.", Kind::Counter, Unit::Sector),
+    ("node_disk_write_time_seconds_total", "Time that writes took, summed over all.", Kind::Counter, Unit::Millisecond),
+    ("node_disk_io_now", "Requests that the disk is busy with.", Kind::Gauge, Unit::One),
+    ("node_disk_io_time_seconds_total", "Time in which the disk was busy.", Kind::Counter, Unit::Millisecond),
     (
         "node_disk_io_time_weighted_seconds_total",
         "Time in which the disk was busy, times the requests at each moment.",
         Kind::Counter,
-        MILLISECOND,
+        Unit::Millisecond,
     ),
-    ("node_disk_discards_completed_total", "Discards done.", Kind::Counter, 1.0),
-    ("node_disk_discards_merged_total", "Discards that were joined to another one.", Kind::Counter, 1.0),
-    ("node_disk_discarded_sectors_total", "Sectors of 512 bytes discarded.", Kind::Counter, 1.0),
-    ("node_disk_discard_time_seconds_total", "Time that discards took, summed over all.", Kind::Counter, MILLISECOND),
-    ("node_disk_flush_requests_total", "Flushes done.", Kind::Counter, 1.0),
+    ("node_disk_discards_completed_total", "Discards done.", Kind::Counter, Unit::One),
+    ("node_disk_discards_merged_total", "Discards that were joined to another one.", Kind::Counter, Unit::One),
+    ("node_disk_discarded_sectors_total", "Sectors of 512 bytes discarded.", Kind::Counter, Unit::One),
+    (
+        "node_disk_discard_time_seconds_total",
+        "Time that discards took, summed over all.",
+        Kind::Counter,
+        Unit::Millisecond,
+    ),
+    ("node_disk_flush_requests_total", "Flushes done.", Kind::Counter, Unit::One),
     (
         "node_disk_flush_requests_time_seconds_total",
         "Time that flushes took, summed over all.",
         Kind::Counter,
-        MILLISECOND,
+        Unit::Millisecond,
     ),
 ];
 
@@ -115,7 +136,7 @@ impl Collector for Diskstats {
 
 fn add_columns(page: &mut Page, families: &[FamilyId], disk: &Disk) {
     for ((family, (.., unit)), number) in families.iter().zip(COLUMNS).zip(disk.columns()) {
-        page.sample(*family, &[("device", disk.name)], *number as f64 * unit);
+        page.sample(*family, &[("device", disk.name)], unit.of(*number));
     }
 }
 

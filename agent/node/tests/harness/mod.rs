@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use agent_exposition::{Format, Page};
 use agent_node::collectors::COLLECTORS;
-use agent_node::{CollectError, Context, Flags, Outcome, Scrape};
+use agent_node::{CollectError, Collector, Context, Flags, Outcome, Scrape, Spec};
 use agent_procfs::Root;
 
 /// What one collector gave.
@@ -26,24 +26,39 @@ pub fn root_at(fixtures: &Path) -> Root {
     }
 }
 
-/// Builds all collectors with the flags and collects once. A collector that fails leaves no text, as in the agent.
-pub fn run(root: &Root, flags: &[(&str, &str)]) -> Vec<Run> {
+/// A collector that has been built.
+pub struct Built {
+    pub name: &'static str,
+    collector: Box<dyn Collector>,
+}
+
+impl Built {
+    /// Collects once. A collector that fails leaves no text, as in the agent.
+    pub fn run(&mut self, number: u64) -> Run {
+        let mut page = Page::new();
+        self.collector.begin(Scrape { number, deadline: Instant::now() + Duration::from_secs(30) });
+        let result = self.collector.collect(&mut page);
+        let mut text = String::new();
+        if result.is_ok() {
+            page.write(Format::Text004, &mut text);
+        }
+        Run { name: self.name, result, text }
+    }
+}
+
+/// Builds the collectors of those names with the flags.
+pub fn build(root: &Root, flags: &[(&str, &str)], wanted: impl Fn(&str) -> bool) -> Vec<Built> {
     let mut given = Flags::default();
     for (name, value) in flags {
         given.push(*name, *value);
     }
     let context = Context::new(root.clone(), Arc::new(given));
-    let scrape = Scrape { number: 1, deadline: Instant::now() + Duration::from_secs(30) };
-    let run = |spec: &&agent_node::Spec| {
-        let mut collector = (spec.build)(&context).unwrap();
-        let mut page = Page::new();
-        collector.begin(scrape);
-        let result = collector.collect(&mut page);
-        let mut text = String::new();
-        if result.is_ok() {
-            page.write(Format::Text004, &mut text);
-        }
-        Run { name: spec.name, result, text }
-    };
-    COLLECTORS.iter().map(run).collect()
+    let built = |spec: &&Spec| Built { name: spec.name, collector: (spec.build)(&context).unwrap() };
+    COLLECTORS.iter().filter(|spec| wanted(spec.name)).map(built).collect()
+}
+
+/// Builds all collectors and collects once.
+#[allow(dead_code, reason = "not every test needs all")]
+pub fn run(root: &Root, flags: &[(&str, &str)]) -> Vec<Run> {
+    build(root, flags, |_| true).iter_mut().map(|built| built.run(1)).collect()
 }

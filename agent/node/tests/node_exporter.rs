@@ -1,0 +1,291 @@
+//! The collectors beside a real node_exporter (Debian's 1.5.0), family by family: names, types, label sets, values.
+//!
+//! Over the fixture tree the values must be equal. On this machine, which does not stand still, ours are taken between
+//! two of theirs and must lie between them; what moves up and down gets several rounds.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::expect_used)]
+
+mod harness;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use agent_exposition::{Event, Format, Kind, Parser};
+use agent_node::FlagKind;
+use agent_node::collectors::COLLECTORS;
+use agent_procfs::Root;
+use harness::{root_at, run};
+
+const BINARY: &str = "/usr/bin/prometheus-node-exporter";
+
+/// Differences that are meant: a family (a star at its end stands for the rest of the name), who alone has it, and why.
+const MEANT: &[(&str, Who, &str)] = &[
+    ("node_cpu_online", Who::Ours, "came after 1.5"),
+    ("node_cpu_isolated", Who::Ours, "came after 1.5"),
+    ("node_filesystem_mount_info", Who::Ours, "came after 1.5"),
+    ("node_filesystem_purgeable_bytes", Who::Ours, "came after 1.5"),
+    ("node_network_receive_nohandler_total", Who::Ours, "came after 1.5"),
+    ("node_os_support_end_timestamp_seconds", Who::Ours, "came after 1.5"),
+    ("node_pressure_irq_stalled_seconds_total", Who::Ours, "came after 1.5"),
+    ("node_softirqs_total", Who::Ours, "came after 1.5"),
+    ("node_scrape_collector_*", Who::Theirs, "the agent adds them, not a collector"),
+    ("node_exporter_build_info", Who::Theirs, "about themselves"),
+    ("go_*", Who::Theirs, "about themselves"),
+    ("process_*", Who::Theirs, "about themselves"),
+    ("promhttp_*", Who::Theirs, "about themselves"),
+];
+
+/// Labels that are not compared: the beginning of the family's name, the label, and why.
+const LABELS: &[(&str, &str, &str)] = &[
+    ("node_disk_info", "rotational", "came after 1.5"),
+    ("node_disk_info", "serial", "1.5 does not look at ID_SERIAL"),
+    ("node_filesystem_", "device_error", "came after 1.5"),
+];
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Who {
+    Ours,
+    Theirs,
+}
+
+fn meant(name: &str, who: Who) -> bool {
+    MEANT.iter().any(|(family, alone, _)| {
+        *alone == who && family.strip_suffix('*').map_or(name == *family, |prefix| name.starts_with(prefix))
+    })
+}
+
+#[derive(Debug, Default)]
+struct Families {
+    kinds: BTreeMap<String, Kind>,
+    values: BTreeMap<Series, f64>,
+}
+
+/// Name and labels, sorted.
+type Series = (String, Vec<(String, String)>);
+
+fn parse(text: &str) -> Families {
+    let mut families = Families::default();
+    for event in Parser::new(Format::Text004, text.as_bytes()) {
+        match event.expect("a legal page") {
+            Event::Type { name, kind } => drop(families.kinds.insert(name.into_owned(), kind)),
+            Event::Sample(sample) => {
+                let name = sample.name().into_owned();
+                // An empty label is as good as none.
+                let is_left_out = |label: &str| LABELS.iter().any(|(f, l, _)| name.starts_with(f) && label == *l);
+                let mut labels: Vec<_> = sample
+                    .labels()
+                    .filter(|(label, value)| !value.is_empty() && !is_left_out(label))
+                    .map(|(label, value)| (label.into_owned(), value.into_owned()))
+                    .collect();
+                labels.sort_unstable();
+                families.values.insert((name, labels), sample.value);
+            }
+            _ => {}
+        }
+    }
+    families
+}
+
+/// A running node_exporter. It is ended when this is dropped.
+struct Exporter {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Exporter {
+    fn start(arguments: &[String]) -> Self {
+        assert!(Path::new(BINARY).exists(), "{BINARY} is missing; `make setup` installs prometheus-node-exporter");
+        let give_up = Instant::now() + Duration::from_secs(20);
+        loop {
+            let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+            let child = Command::new(BINARY)
+                .arg(format!("--web.listen-address={address}"))
+                .args(arguments)
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap();
+            let mut exporter = Self { child, address };
+            while exporter.child.try_wait().unwrap().is_none() {
+                if TcpStream::connect(address).is_ok() {
+                    return exporter;
+                }
+                assert!(Instant::now() < give_up, "{BINARY} does not answer");
+                std::thread::yield_now();
+            }
+            // Somebody else took the port, or a flag is wrong: then it ends again and again.
+            assert!(Instant::now() < give_up, "{BINARY} ends at once with {arguments:?}");
+        }
+    }
+
+    fn page(&self) -> Families {
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(" 200 "), "{head}");
+        parse(body)
+    }
+}
+
+impl Drop for Exporter {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Their command line: our collectors without `left_out`, with our defaults where Debian has others.
+fn arguments(left_out: &[&str], flags: &[(&str, &str)]) -> Vec<String> {
+    let mut arguments = vec!["--collector.disable-defaults".to_owned()];
+    for spec in COLLECTORS.iter().filter(|spec| !left_out.contains(&spec.name)) {
+        arguments.push(format!("--collector.{}", spec.name));
+        for flag in spec.flags.iter().filter(|flag| !flag.hidden && flag.kind == FlagKind::Value) {
+            let theirs = ["mount-points-include", "fs-types-include"].iter().all(|new| !flag.name.ends_with(new));
+            if theirs && !flags.iter().any(|(name, _)| *name == flag.name) {
+                arguments.push(format!("--{}={}", flag.name, flag.default.unwrap_or_default()));
+            }
+        }
+    }
+    for (name, value) in flags {
+        arguments.push(match *value {
+            "true" => format!("--{name}"),
+            "false" => format!("--no-{name}"),
+            value => format!("--{name}={value}"),
+        });
+    }
+    arguments
+}
+
+fn ours(root: &Root, left_out: &[&str], flags: &[(&str, &str)]) -> Families {
+    let mut text = String::new();
+    for collector in run(root, flags).into_iter().filter(|run| !left_out.contains(&run.name)) {
+        collector.result.unwrap_or_else(|error| panic!("{}: {error:?}", collector.name));
+        text.push_str(&collector.text);
+    }
+    parse(&text)
+}
+
+fn compare_names(ours: &Families, theirs: &Families) {
+    let mut wrong = BTreeSet::new();
+    for (name, kind) in &theirs.kinds {
+        match ours.kinds.get(name) {
+            Some(own) if own == kind => {}
+            Some(own) => drop(wrong.insert(format!("{name} is {own:?} here and {kind:?} there"))),
+            None if meant(name, Who::Theirs) => {}
+            None => drop(wrong.insert(format!("{name} is only there"))),
+        }
+    }
+    for name in ours.kinds.keys().filter(|name| !theirs.kinds.contains_key(*name)) {
+        if !meant(name, Who::Ours) {
+            wrong.insert(format!("{name} is only here"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn the_fixture_tree_gives_the_same_values() {
+    // uname and time ask the system itself, and 1.5 reads the list of mounts from another file.
+    let left_out = ["filesystem", "time", "uname"];
+    let fixtures = std::env::current_dir().unwrap().join("tests/fixtures");
+    let root = root_at(&fixtures);
+    let textfile = fixtures.join("textfile");
+    let flags = [
+        ("collector.cpu.info", "true"),
+        ("collector.cpu.info.bugs-include", "^spectre"),
+        ("collector.cpu.info.flags-include", "avx"),
+        ("collector.netdev.netlink", "false"),
+        ("collector.stat.softirq", "true"),
+        ("collector.textfile.directory", textfile.to_str().unwrap()),
+        ("path.procfs", root.procfs.to_str().unwrap()),
+        ("path.sysfs", root.sysfs.to_str().unwrap()),
+        ("path.rootfs", root.rootfs.to_str().unwrap()),
+        ("path.udev.data", root.udev_data.to_str().unwrap()),
+    ];
+    let theirs = Exporter::start(&arguments(&left_out, &flags)).page();
+    let ours = ours(&root, &left_out, &flags);
+    compare_names(&ours, &theirs);
+    for (series, value) in ours.values.iter().filter(|((name, _), _)| theirs.kinds.contains_key(name)) {
+        let theirs = theirs.values.get(series).unwrap_or_else(|| panic!("{series:?} is only here"));
+        assert!(is_close(*value, *theirs), "{series:?} is {value} here and {theirs} there");
+    }
+    let missing: Vec<_> =
+        theirs.values.keys().filter(|s| !meant(&s.0, Who::Theirs) && !ours.values.contains_key(*s)).collect();
+    assert!(missing.is_empty(), "only there: {missing:#?}");
+}
+
+/// The same number but for its last digits: sums and units are worked out in another order.
+fn is_close(a: f64, b: f64) -> bool {
+    (a - b).abs() <= a.abs().max(b.abs()) * 1e-12
+}
+
+#[test]
+fn this_machine_gives_the_same_values() {
+    compare_on_this_machine(&[]);
+}
+
+#[test]
+fn this_machine_gives_the_same_values_with_more_switches_on() {
+    let textfile = std::env::current_dir().unwrap().join("tests/fixtures/textfile");
+    compare_on_this_machine(&[
+        ("collector.cpu.info", "true"),
+        ("collector.netdev.address-info", "true"),
+        ("collector.netdev.enable-detailed-metrics", "true"),
+        ("collector.netstat.fields", "."),
+        ("collector.textfile.directory", textfile.to_str().unwrap()),
+        ("collector.vmstat.fields", "."),
+    ]);
+}
+
+#[track_caller]
+fn compare_on_this_machine(flags: &[(&str, &str)]) {
+    let exporter = Exporter::start(&arguments(&[], flags));
+    let root = Root::default();
+    compare_names(&ours(&root, &[], flags), &exporter.page());
+
+    let mut open: Option<BTreeMap<Series, String>> = None;
+    for _ in 0..40 {
+        let before = exporter.page();
+        // They count the sockets of the connection that asks them; so must ours.
+        let held = TcpStream::connect(exporter.address).unwrap();
+        let own = ours(&root, &[], flags);
+        drop(held);
+        let after = exporter.page();
+        let both = before.values.keys().filter(|s| after.values.contains_key(*s) && !meant(&s.0, Who::Theirs));
+        let mut differing = BTreeMap::new();
+        for series in both {
+            let (first, second) = (before.values[series], after.values[series]);
+            match own.values.get(series) {
+                None => drop(differing.insert(series.clone(), "only there".to_owned())),
+                Some(value) if is_between(*value, first, second) => {}
+                Some(value) => drop(differing.insert(series.clone(), format!("{value}, not {first} to {second}"))),
+            }
+        }
+        let theirs = |series: &Series| before.values.contains_key(series) || after.values.contains_key(series);
+        for series in own.values.keys().filter(|s| before.kinds.contains_key(&s.0) && !theirs(s)) {
+            differing.insert(series.clone(), "only here".to_owned());
+        }
+        // A series that was once right is right.
+        open = Some(match open {
+            None => differing,
+            Some(open) => open.into_iter().filter(|(series, _)| differing.contains_key(series)).collect(),
+        });
+        if open.as_ref().is_some_and(BTreeMap::is_empty) {
+            return;
+        }
+    }
+    panic!("never the same: {open:#?}");
+}
+
+fn is_between(value: f64, first: f64, second: f64) -> bool {
+    let (low, high) = (first.min(second), first.max(second));
+    let slack = high.abs().max(low.abs()) * 1e-12;
+    value >= low - slack && value <= high + slack
+}

@@ -1,0 +1,27 @@
+//! Devices, protocols, sockets, and the answers of rtnetlink.
+
+#![no_main]
+
+use agent_procfs::rtnetlink::{self, Counter, Message};
+use agent_procfs::{netdev, netstat, sockstat};
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    for device in netdev::parse(bytes).value {
+        assert!(!device.name.is_empty());
+    }
+    for table in netstat::parse(bytes).value {
+        table.fields().count();
+    }
+    for field in netstat::parse6(bytes).value {
+        assert!(field.protocol.ends_with('6'));
+    }
+    let _ = sockstat::parse(bytes);
+    // An input that begins with its own sequence number gets past the filter.
+    let sequence = bytes.first_chunk().map_or(0, |chunk| u32::from_ne_bytes(*chunk));
+    for message in rtnetlink::messages(bytes, sequence) {
+        if let Message::Link(link) = message {
+            assert!(!link.name.is_empty());
+            let _ = link.counter(Counter::RxNohandler);
+        }
+    }
+});

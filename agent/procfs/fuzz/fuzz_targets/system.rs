@@ -1,0 +1,26 @@
+//! CPU, memory, load, pressure and open files.
+
+#![no_main]
+
+use agent_procfs::{file_nr, loadavg, meminfo, pressure, stat, vmstat};
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    if let Ok(stat) = stat::parse(bytes) {
+        // Every column of every CPU can be asked for.
+        for cpu in &stat.value.cpus {
+            assert!(cpu.times.columns().len() <= stat::MODES);
+            let _ = cpu.times.ticks(stat::Mode::GuestNice);
+        }
+    }
+    if let Ok(fields) = meminfo::parse(bytes) {
+        assert!(!fields.value.is_empty());
+    }
+    let _ = vmstat::parse(bytes);
+    let _ = file_nr::parse(bytes);
+    if let Ok(load) = loadavg::parse(bytes) {
+        assert!(load.averages.iter().all(|average| average.is_finite()));
+    }
+    if let Ok(pressure) = pressure::parse(bytes) {
+        assert!(pressure.some.is_some() || pressure.full.is_some());
+    }
+});
