@@ -1,11 +1,12 @@
 //! InfluxDB's line protocol, written by hand: `measurement,tag=value value=1.5 1700000000000`.
 //!
-//! Escaping, as InfluxDB 1.x, 2.x and 3 all read it: a comma and a space in a measurement, and an equals sign too in
+//! Escaping, as InfluxDB reads it: a comma and a space in a measurement, and an equals sign too in
 //! a tag's key or value, stand behind a backslash. Any other backslash is itself. That leaves four things that the
 //! format cannot say, which are changed rather than sent, as each would break its line or another:
 //! a line break (becomes the two characters `\n` or `\r`), backslashes at the end (left out), an empty name or value
 //! (the tag is left out, which is the same to PromQL), and a measurement that begins with `#` (gets a backslash
-//! before it, which stays).
+//! before it, which stays). A backslash that stands before a character that needs one is written as it is, which
+//! InfluxDB 1.x and 2.x read right; VictoriaMetrics takes such two backslashes for one and refuses the line.
 
 use collector_model::{METRIC_NAME, TimestampMs};
 

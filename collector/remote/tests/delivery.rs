@@ -175,7 +175,7 @@ async fn nothing_is_lost_when_the_process_dies() {
     let config = config(&dead, "");
     let mut sent = 0;
     for life in 0..3 {
-        let destinations = open(directory.path(), &[config.clone()]);
+        let destinations = open(directory.path(), std::slice::from_ref(&config));
         for step in 0..20 {
             forward(&destinations, "up", 10, life * 20 + step);
             sent += 10;
@@ -184,7 +184,7 @@ async fn nothing_is_lost_when_the_process_dies() {
         drop(destinations);
     }
     dead.recover();
-    let destinations = open(directory.path(), &[config.clone()]);
+    let destinations = open(directory.path(), std::slice::from_ref(&config));
     assert_eq!(destinations.snapshot()[0].pending_samples, sent);
     dead.until_taken(600).await;
     assert_complete(&dead.taken(), 10, 0..60);
@@ -198,7 +198,7 @@ async fn a_clean_stop_flushes_and_leaves_nothing_to_send_again() {
     let directory = tempfile::tempdir().unwrap();
     let receiver = Receiver::start([]).await;
     let slow = remote_write(&format!("{{url: '{}', queue_config: {{batch_send_deadline: 1h}}}}", receiver.url()));
-    let destinations = open(directory.path(), &[slow.clone()]);
+    let destinations = open(directory.path(), std::slice::from_ref(&slow));
     forward(&destinations, "up", 10, 1);
     destinations.stop(Duration::from_secs(10)).await;
     assert_complete(&receiver.taken(), 10, 1..2);
