@@ -212,6 +212,26 @@ fn a_disk_that_stays_full_costs_counted_samples() {
     assert_eq!(stand.after_crash(little).content(), stand.content());
 }
 
+#[test]
+fn a_lost_definition_never_lends_its_samples_to_another_series() {
+    let quick = Options { chunk_samples: 4, ..options() };
+    let stand = Stand::on(Default::default(), quick.clone(), T);
+    stand.append(&[("x", T, 1.0)]);
+    for i in 0..8 {
+        stand.append(&[("y", T + i, 1.0)]);
+    }
+    stand.window.maintain();
+    // A start finds "y" first, in a chunk file, so from here on the numbers are the other way round.
+    let second = stand.after_crash(quick.clone());
+    second.append(&[("y", T + 100, 2.0)]);
+    let disk = second.disk.image();
+    // Behind the file's header and the mark of the new era comes the definition of "y".
+    disk.edit(disk.paths(".log").last().unwrap(), |bytes| bytes[8 + 9 + 8 + 4] ^= 1);
+    let third = Stand::on(disk, quick, T);
+    assert_eq!(third.content(), stand.content());
+    assert_eq!(third.metric("prometheus_tsdb_wal_corruptions_total"), 1.0);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
