@@ -191,7 +191,7 @@ fn points(value: Value, at_ms: i64) -> Points {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_range_is_its_instants(query in vector()) {

@@ -77,6 +77,7 @@ impl Evaluator<'_> {
             self.check_canceled()?;
             let mut values = vec![ABSENT; grid.steps];
             for (step, (out, phi)) in values.iter_mut().zip(phis).enumerate() {
+                self.check_canceled()?;
                 present.clear();
                 present.extend(members_at(columns, group, step).map(|(_, value)| value));
                 if !present.is_empty() {
@@ -109,6 +110,7 @@ impl Evaluator<'_> {
         for group in groups {
             self.check_canceled()?;
             for (step, limit) in limits.iter().enumerate() {
+                self.check_canceled()?;
                 candidates.clear();
                 candidates.extend(members_at(&columns, group, step));
                 if let Some(smaller) = smaller {

@@ -4,6 +4,7 @@ mod aggregate;
 mod arithmetic;
 mod binary;
 mod columns;
+mod matching;
 mod select;
 mod subquery;
 

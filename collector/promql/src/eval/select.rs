@@ -9,6 +9,9 @@ use crate::QueryError;
 use crate::expr::{Call, Expr, MatrixSelector, Selector, ValueType};
 use crate::value::MatrixSeries;
 
+/// Samples that windows may hold before a query looks whether it was canceled.
+const WORK_BETWEEN_CHECKS: usize = 1_000_000;
+
 /// The samples of one series inside a range, seen from one step.
 pub(crate) struct Window<'a> {
     /// In time order, without stale markers, at least one.
@@ -100,7 +103,7 @@ impl Evaluator<'_> {
         let mut columns = Vec::with_capacity(windows.series.len());
         for series in windows.series {
             self.check_canceled()?;
-            let (mut low, mut high, mut any) = (0, 0, false);
+            let (mut low, mut high, mut any, mut work) = (0, 0, false, 0_usize);
             let mut values = vec![ABSENT; grid.steps];
             for (step, (out, at_ms)) in values.iter_mut().zip(grid.times()).enumerate() {
                 let end_ms = windows.reference.from(at_ms);
@@ -110,6 +113,11 @@ impl Evaluator<'_> {
                 let samples = series.samples.get(low..high).unwrap_or_default();
                 if samples.is_empty() {
                     continue;
+                }
+                work += samples.len();
+                if work > WORK_BETWEEN_CHECKS {
+                    self.check_canceled()?;
+                    work = 0;
                 }
                 let window = Window { samples, start_ms, end_ms, at_ms, args: args.at(step) };
                 if let Some(value) = compute(&window) {

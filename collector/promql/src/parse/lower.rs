@@ -59,10 +59,6 @@ fn selector(vector: theirs::VectorSelector) -> Result<Selector, String> {
     if matchers.iter().all(|m| m.matches("")) {
         return Err("vector selector must contain at least one non-empty matcher".to_owned());
     }
-    let mut plain_names = matchers.iter().filter(|m| m.name() == METRIC_NAME && m.op() == MatchOp::Equal);
-    if let (Some(first), Some(second)) = (plain_names.next(), plain_names.next()) {
-        return Err(format!("metric name must not be set twice: {:?} or {:?}", first.value(), second.value()));
-    }
     Ok(Selector { matchers, offset_ms: offset_ms(vector.offset.as_ref())?, at: at(vector.at)? })
 }
 
