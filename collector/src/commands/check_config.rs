@@ -28,6 +28,9 @@ fn check(path: &Path) -> bool {
     let result = Config::load(path);
     match &result {
         Ok(loaded) => {
+            for warning in &loaded.warnings {
+                eprintln!("  WARNING: {warning}");
+            }
             if !loaded.rules.is_empty() {
                 println!("  SUCCESS: {} rule files found", loaded.rules.len());
             }
