@@ -1,12 +1,30 @@
 //! The container side of the agent: cgroups, runtimes and their statistics, with cAdvisor's names.
 
+mod background;
+mod catalogue;
+mod cgroups;
+mod collect;
 mod config;
+mod identity;
 mod info;
+mod known;
+mod machine;
+mod runtimes;
 mod sets;
+mod sheet;
+mod stats;
+mod telling;
 
 use std::sync::Arc;
+use std::time::{Instant, SystemTime};
 
 use agent_exposition::Page;
+use parking_lot::Mutex;
+
+use background::disk::{DiskBoard, Walker};
+use background::load::{LoadBoard, Sampler};
+use collect::{Boards, Collection};
+use runtimes::{RUNTIMES, Runtime, View};
 
 pub use config::{Config, LabelPolicy};
 pub use info::{Info, InfoError};
@@ -41,7 +59,29 @@ pub enum Error {
 /// All containers and cgroups of one machine. Clones share everything.
 #[derive(Clone)]
 pub struct Containers {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
     config: Arc<Config>,
+    view: Arc<View>,
+    load: Arc<LoadBoard>,
+    disk: Arc<DiskBoard>,
+    collection: Mutex<Collection>,
+    /// Those that were built and not yet started.
+    runtimes: Mutex<Vec<Box<dyn Runtime>>>,
+    tasks: Mutex<Vec<tokio::task::JoinHandle<()>>>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        for task in self.tasks.get_mut().drain(..) {
+            task.abort();
+        }
+        // Not joined: a thread may be stuck in a file system that hangs.
+        self.load.signal.stop();
+        self.disk.signal.stop();
+    }
 }
 
 impl Containers {
@@ -50,7 +90,19 @@ impl Containers {
     /// # Errors
     /// [`Error::DockerAddress`] when the address can never work.
     pub fn new(config: Config) -> Result<Self, Error> {
-        Ok(Self { config: Arc::new(config) })
+        let built: Result<Vec<_>, _> = RUNTIMES.iter().map(|spec| (spec.build)(&config)).collect();
+        let runtimes = built?.into_iter().flatten().collect();
+        let config = Arc::new(config);
+        let inner = Inner {
+            view: Arc::default(),
+            load: Arc::default(),
+            disk: Arc::default(),
+            collection: Mutex::new(Collection::new(config.clone())),
+            runtimes: Mutex::new(runtimes),
+            tasks: Mutex::default(),
+            config,
+        };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Starts what runs beside the scrapes: the task that follows the container runtime, and the threads that
@@ -60,6 +112,20 @@ impl Containers {
     /// # Errors
     /// [`Error::NoTokio`] outside a runtime, [`Error::Thread`] when the system gives no thread.
     pub fn start(&self) -> Result<(), Error> {
+        let tokio = tokio::runtime::Handle::try_current().map_err(Error::NoTokio)?;
+        for runtime in self.inner.runtimes.lock().drain(..) {
+            let task = tokio.spawn(runtime.watch(self.inner.view.clone()));
+            self.inner.tasks.lock().push(task);
+        }
+        let root = &self.inner.config.root;
+        if self.inner.config.sets.has(Set::CpuLoad) {
+            let sampler = Sampler::new(root, self.inner.load.clone());
+            spawn("atalaia-load", move || sampler.run())?;
+        }
+        if self.inner.config.sets.has(Set::Disk) {
+            let walker = Walker::new(root, self.inner.disk.clone());
+            spawn("atalaia-disk", move || walker.run())?;
+        }
         Ok(())
     }
 
@@ -69,17 +135,39 @@ impl Containers {
     /// thread that may block. Calls from several threads wait for each other. It cannot fail: what could not be
     /// read is left out and counted in `atalaia_container_errors_total`.
     pub fn collect(&self, page: &mut Page) {
-        let _ = (page, &self.config);
+        self.collect_at(page, SystemTime::now());
+    }
+
+    /// As [`collect`](Self::collect), with the time for `container_last_seen`.
+    pub fn collect_at(&self, page: &mut Page, now: SystemTime) {
+        let inner = &*self.inner;
+        let boards = Boards { load: &inner.load, disk: &inner.disk };
+        inner.collection.lock().collect(page, &inner.view, boards, now);
+        telling::put_costs(page, &inner.load, &inner.disk);
+    }
+
+    /// Does one turn of the background threads' work here and now, for what was found by the last
+    /// [`collect`](Self::collect): for a page that is printed once, and for tests.
+    pub fn sample_background(&self) {
+        let root = &self.inner.config.root;
+        Sampler::new(root, self.inner.load.clone()).look(Instant::now());
+        Walker::new(root, self.inner.disk.clone()).measure();
     }
 
     /// One container by full id, by a prefix of the id, by name, or by cgroup path (`/system.slice/x.service`).
     ///
-    /// The CPU figure is over the span since the last scrape or call, or over a tenth of a second that it waits
-    /// for when there is none: so call it on a thread that may block.
+    /// The CPU figure is over the span since the last call for the same container, if that was between a tenth of a
+    /// second and a minute ago, and otherwise over a tenth of a second that it waits for: so call it on a thread
+    /// that may block.
     ///
     /// # Errors
     /// See [`InfoError`].
     pub fn info(&self, asked: &str) -> Result<Info, InfoError> {
-        Err(InfoError::NotFound { asked: asked.to_owned() })
+        info::info(&self.inner.collection, &self.inner.view, asked)
     }
+}
+
+fn spawn(name: &'static str, run: impl FnOnce() + Send + 'static) -> Result<(), Error> {
+    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run);
+    thread.map(|_| ()).map_err(|source| Error::Thread { name, source })
 }

@@ -1,0 +1,94 @@
+//! How a background thread waits, ends and counts its own cost.
+
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+/// Nobody has scraped for so long: the thread rests until somebody does.
+const IDLE_AFTER: Duration = Duration::from_secs(600);
+
+#[derive(Debug, Default)]
+struct State {
+    stopped: bool,
+    asked: Option<Instant>,
+    woken: bool,
+}
+
+/// Wakes a background thread, lets it rest and stops it.
+#[derive(Debug, Default)]
+pub(crate) struct Signal {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl Signal {
+    /// A scrape happened. With `now` the thread does its next turn at once: there is something new to look at.
+    pub(crate) fn scraped(&self, now: bool) {
+        let mut state = self.state.lock();
+        let was_idle = state.asked.is_none_or(|asked| asked.elapsed() > IDLE_AFTER);
+        state.asked = Some(Instant::now());
+        if now || was_idle {
+            state.woken = true;
+            self.changed.notify_all();
+        }
+    }
+
+    pub(crate) fn stop(&self) {
+        self.state.lock().stopped = true;
+        self.changed.notify_all();
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.state.lock().stopped
+    }
+
+    /// Waits so long, or until woken, and in any case while nobody scrapes. `false` when the thread shall end.
+    pub(crate) fn wait(&self, time: Duration) -> bool {
+        let deadline = Instant::now() + time;
+        let mut state = self.state.lock();
+        loop {
+            if state.stopped {
+                return false;
+            }
+            if state.woken {
+                state.woken = false;
+                return true;
+            }
+            if state.asked.is_none_or(|asked| asked.elapsed() > IDLE_AFTER) {
+                self.changed.wait(&mut state);
+            } else if self.changed.wait_until(&mut state, deadline).timed_out() {
+                return !state.stopped;
+            }
+        }
+    }
+}
+
+/// CPU time of the calling thread.
+pub(crate) struct Cpu;
+
+impl Cpu {
+    pub(crate) fn now() -> Duration {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+        Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_rests_until_a_scrape_and_ends_when_told() {
+        let signal = std::sync::Arc::new(Signal::default());
+        let thread = std::thread::spawn({
+            let signal = signal.clone();
+            move || (signal.wait(Duration::from_millis(1)), signal.wait(Duration::from_secs(3600)))
+        });
+        signal.scraped(true);
+        while signal.state.lock().woken {
+            std::thread::yield_now();
+        }
+        signal.stop();
+        assert_eq!(thread.join().unwrap(), (true, false));
+    }
+}

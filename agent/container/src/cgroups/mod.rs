@@ -1,0 +1,12 @@
+//! Which cgroups there are, and their files.
+//!
+//! Version 1 has a tree of directories for each controller, version 2 a single one, and a hybrid machine has
+//! both. A cgroup here is one path in all of those trees.
+
+mod files;
+mod layout;
+mod tree;
+
+pub(crate) use files::{Desk, File, read_in};
+pub(crate) use layout::{Controller, Layout, Version};
+pub(crate) use tree::{Cgroup, Key, Tree};

@@ -1,0 +1,476 @@
+//! Finding cgroups without listing them each time.
+//!
+//! On a kernel's cgroup file system one stat of a directory tells all there is to know between two scrapes: a new
+//! inode means that the group was made anew, the link count is the number of groups below and two. So a tree is
+//! walked with one stat a group, and a directory is listed only when its count does not fit what is known, or when a
+//! group that was known below it has gone. File systems that count no links (fixtures may lie on one) are
+//! listed each time.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
+
+use super::files::{Desk, Slots};
+use super::layout::{Hierarchy, Layout, MAX_HIERARCHIES};
+use crate::identity;
+
+/// Groups below this depth are not looked at.
+const MAX_DEPTH: usize = 48;
+/// More groups than these are left out and counted.
+const MAX_CGROUPS: usize = 20_000;
+
+/// A cgroup's place in the tree; stays its own while it exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Key(usize);
+
+/// One cgroup: a path in all hierarchies that have it.
+#[derive(Debug)]
+pub(crate) struct Cgroup {
+    /// `/` or `/system.slice/docker-….scope`: the label `id`.
+    pub(crate) path: Arc<str>,
+    /// The container's id as the path tells it.
+    pub(crate) container: Option<Arc<str>>,
+    inodes: [u64; MAX_HIERARCHIES],
+    pub(crate) slots: Slots,
+    /// Seconds since 1970, by the directories' times of change: the earliest seen.
+    pub(crate) created: Option<i64>,
+    /// Changes when the group was removed and made again under the same path.
+    pub(crate) incarnation: u64,
+}
+
+impl Cgroup {
+    fn new(path: &str) -> Self {
+        Self {
+            path: path.into(),
+            container: identity::container_of_path(path).map(Into::into),
+            inodes: [0; MAX_HIERARCHIES],
+            slots: Slots::default(),
+            created: None,
+            incarnation: 0,
+        }
+    }
+
+    pub(crate) fn inode(&self, hierarchy: usize) -> u64 {
+        self.inodes.get(hierarchy).copied().unwrap_or(0)
+    }
+
+    /// From the hierarchy's mount point, without the leading slash; `.` for the root.
+    pub(crate) fn relative_path(&self) -> &str {
+        self.path.strip_prefix('/').filter(|rest| !rest.is_empty()).unwrap_or(".")
+    }
+
+    pub(crate) fn is_root(&self) -> bool {
+        &*self.path == "/"
+    }
+}
+
+#[derive(Debug, Default)]
+struct Directory {
+    name: String,
+    inode: u64,
+    /// Not for mount units, which are only counted.
+    key: Option<Key>,
+    below: Vec<Directory>,
+}
+
+/// All cgroups of all hierarchies.
+#[derive(Debug, Default)]
+pub(crate) struct Tree {
+    roots: Vec<Directory>,
+    cgroups: Vec<Option<Cgroup>>,
+    free: Vec<usize>,
+    by_path: HashMap<Arc<str>, Key>,
+    order: Vec<Key>,
+    /// Grows with every cgroup that comes, goes or is made anew.
+    pub(crate) generation: u64,
+    /// Cgroups left out because there are too many, or because their names are no text, in the last walk.
+    pub(crate) left_out: usize,
+}
+
+impl Tree {
+    /// Forgets everything, for a new layout.
+    pub(crate) fn reset(&mut self, desk: &mut Desk) {
+        for cgroup in self.cgroups.iter_mut().flatten() {
+            desk.close(&mut cgroup.slots);
+        }
+        *self = Self { generation: self.generation + 1, ..Self::default() };
+    }
+
+    /// All cgroups, by path.
+    pub(crate) fn keys(&self) -> &[Key] {
+        &self.order
+    }
+
+    pub(crate) fn get(&self, key: Key) -> Option<&Cgroup> {
+        self.cgroups.get(key.0).and_then(Option::as_ref)
+    }
+
+    pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut Cgroup> {
+        self.cgroups.get_mut(key.0).and_then(Option::as_mut)
+    }
+
+    /// The nearest cgroup above that is known.
+    pub(crate) fn parent_of(&self, path: &str) -> Option<Key> {
+        let mut path = path;
+        while let Some((above, _)) = path.rsplit_once('/') {
+            if path == "/" {
+                return None;
+            }
+            path = if above.is_empty() { "/" } else { above };
+            if let Some(key) = self.by_path.get(path) {
+                return Some(*key);
+            }
+        }
+        None
+    }
+
+    /// The cgroup at a path.
+    pub(crate) fn find(&self, path: &str) -> Option<Key> {
+        self.by_path.get(path).copied()
+    }
+
+    /// Brings the tree up to date.
+    pub(crate) fn refresh(&mut self, layout: &Layout, desk: &mut Desk) {
+        let before = self.generation;
+        self.left_out = 0;
+        let mut roots = std::mem::take(&mut self.roots);
+        roots.resize_with(layout.hierarchies.len(), Directory::default);
+        for (at, (hierarchy, root)) in layout.hierarchies.iter().zip(&mut roots).enumerate() {
+            let mut walk = Walk { tree: self, desk, hierarchy, at, path: String::from("/"), depth: 0 };
+            if !walk.visit(root) {
+                walk.leave(root);
+            }
+        }
+        self.roots = roots;
+        if self.generation != before {
+            self.order = self.by_path.values().copied().collect();
+            let (cgroups, order) = (&self.cgroups, &mut self.order);
+            order.sort_unstable_by_key(|key| cgroups.get(key.0).and_then(Option::as_ref).map(|c| c.path.clone()));
+        }
+    }
+
+    fn enter(&mut self, path: &str) -> Option<Key> {
+        if let Some(key) = self.by_path.get(path) {
+            return Some(*key);
+        }
+        if self.by_path.len() >= MAX_CGROUPS {
+            self.left_out += 1;
+            return None;
+        }
+        let cgroup = Cgroup::new(path);
+        let name = cgroup.path.clone();
+        let at = self.free.pop().unwrap_or_else(|| {
+            self.cgroups.push(None);
+            self.cgroups.len() - 1
+        });
+        *self.cgroups.get_mut(at)? = Some(cgroup);
+        self.by_path.insert(name, Key(at));
+        self.generation += 1;
+        Some(Key(at))
+    }
+}
+
+struct Walk<'a> {
+    tree: &'a mut Tree,
+    desk: &'a mut Desk,
+    hierarchy: &'a Hierarchy,
+    at: usize,
+    path: String,
+    depth: usize,
+}
+
+impl Walk<'_> {
+    /// Brings one directory and all below it up to date. `false` when it is gone.
+    fn visit(&mut self, directory: &mut Directory) -> bool {
+        let relative = self.path.strip_prefix('/').filter(|rest| !rest.is_empty()).unwrap_or(".");
+        let Ok(stat) = rustix::fs::statat(&self.hierarchy.dir, relative, AtFlags::SYMLINK_NOFOLLOW) else {
+            return false;
+        };
+        if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
+            return false;
+        }
+        if stat.st_ino != directory.inode {
+            self.leave_below(directory);
+        }
+        if stat.st_ino != directory.inode || directory.key.is_none() {
+            self.take(directory, &stat);
+        }
+        let Some(count) = usize::try_from(stat.st_nlink).ok().and_then(|links| links.checked_sub(2)) else {
+            self.list(directory);
+            return true;
+        };
+        if count != directory.below.len() {
+            self.list(directory);
+            return true;
+        }
+        let known = directory.below.len();
+        self.visit_below(directory);
+        if directory.below.len() != known {
+            self.list(directory);
+        }
+        true
+    }
+
+    /// Notes the directory as a cgroup of its path.
+    fn take(&mut self, directory: &mut Directory, stat: &Stat) {
+        directory.inode = stat.st_ino;
+        directory.key = self.tree.enter(&self.path);
+        let Some(cgroup) = directory.key.and_then(|key| self.tree.get_mut(key)) else { return };
+        if let Some(inode) = cgroup.inodes.get_mut(self.at) {
+            if *inode != 0 {
+                cgroup.created = None;
+            }
+            *inode = stat.st_ino;
+        }
+        #[allow(clippy::useless_conversion, reason = "the type of st_mtime differs by platform")]
+        let changed = i64::from(stat.st_mtime);
+        cgroup.created = Some(cgroup.created.map_or(changed, |created| created.min(changed)));
+        cgroup.incarnation += 1;
+        self.desk.close(&mut cgroup.slots);
+        self.tree.generation += 1;
+    }
+
+    /// Lists the directory, and visits all that is below.
+    fn list(&mut self, directory: &mut Directory) {
+        let mut names = self.names();
+        names.sort_unstable();
+        let mut known = std::mem::take(&mut directory.below);
+        let length = self.path.len();
+        for name in names {
+            let found = known.iter().position(|d| d.name == name).map(|at| known.swap_remove(at));
+            directory.below.push(found.unwrap_or_else(|| Directory { name, ..Directory::default() }));
+        }
+        for gone in &mut known {
+            self.descend(&gone.name);
+            self.leave(gone);
+            self.path.truncate(length);
+        }
+        self.visit_below(directory);
+    }
+
+    fn visit_below(&mut self, directory: &mut Directory) {
+        if self.depth >= MAX_DEPTH {
+            self.tree.left_out += directory.below.len();
+            directory.below.clear();
+            return;
+        }
+        let length = self.path.len();
+        let mut at = 0;
+        while let Some(child) = directory.below.get_mut(at) {
+            if is_mount_unit(&child.name) {
+                at += 1;
+                continue;
+            }
+            self.descend(&child.name);
+            self.depth += 1;
+            let exists = self.visit(child);
+            if !exists {
+                self.leave(child);
+            }
+            self.depth -= 1;
+            self.path.truncate(length);
+            if exists {
+                at += 1;
+            } else {
+                directory.below.remove(at);
+            }
+        }
+    }
+
+    fn descend(&mut self, name: &str) {
+        if !self.path.ends_with('/') {
+            self.path.push('/');
+        }
+        self.path.push_str(name);
+    }
+
+    /// The directories in the current one. A name that is no text is left out: it could not be a label.
+    fn names(&mut self) -> Vec<String> {
+        let relative = self.path.strip_prefix('/').filter(|rest| !rest.is_empty()).unwrap_or(".");
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let listed = rustix::fs::openat(&self.hierarchy.dir, relative, flags, Mode::empty()).and_then(Dir::new);
+        let Ok(entries) = listed else { return Vec::new() };
+        let mut names = Vec::new();
+        for entry in entries.flatten() {
+            let is_directory = match entry.file_type() {
+                FileType::Directory => true,
+                FileType::Unknown => {
+                    let path = format!("{relative}/{}", entry.file_name().to_string_lossy());
+                    rustix::fs::statat(&self.hierarchy.dir, path, AtFlags::SYMLINK_NOFOLLOW)
+                        .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
+                }
+                _ => false,
+            };
+            if !is_directory || matches!(entry.file_name().to_bytes(), b"." | b"..") {
+                continue;
+            }
+            match entry.file_name().to_str() {
+                Ok(name) => names.push(name.to_owned()),
+                Err(_) => self.tree.left_out += 1,
+            }
+        }
+        names
+    }
+
+    /// The directory is gone: with it all below, and the cgroup where no other hierarchy has it.
+    fn leave(&mut self, directory: &mut Directory) {
+        self.leave_below(directory);
+        directory.inode = 0;
+        let Some(key) = directory.key.take() else { return };
+        self.tree.generation += 1;
+        let Some(cgroup) = self.tree.get_mut(key) else { return };
+        if let Some(inode) = cgroup.inodes.get_mut(self.at) {
+            *inode = 0;
+        }
+        self.desk.close(&mut cgroup.slots);
+        if cgroup.inodes.iter().all(|inode| *inode == 0) {
+            let path = cgroup.path.clone();
+            self.tree.by_path.remove(&path);
+            if let Some(slot) = self.tree.cgroups.get_mut(key.0) {
+                *slot = None;
+                self.tree.free.push(key.0);
+            }
+        }
+    }
+
+    fn leave_below(&mut self, directory: &mut Directory) {
+        for mut child in std::mem::take(&mut directory.below) {
+            self.leave(&mut child);
+        }
+    }
+}
+
+/// systemd makes a cgroup for every mount; nothing ever runs in them.
+fn is_mount_unit(name: &str) -> bool {
+    name.ends_with(".mount")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    struct Case {
+        root: tempfile::TempDir,
+        tree: Tree,
+        desk: Desk,
+    }
+
+    impl Case {
+        fn new(hierarchies: &[&str]) -> Self {
+            let root = tempfile::tempdir().unwrap();
+            for hierarchy in hierarchies {
+                fs::create_dir_all(root.path().join(hierarchy)).unwrap();
+                fs::write(root.path().join(hierarchy).join("cgroup.procs"), "").unwrap();
+            }
+            Self { root, tree: Tree::default(), desk: Desk::new() }
+        }
+
+        fn make(&self, path: &str) {
+            fs::create_dir_all(self.root.path().join(path)).unwrap();
+        }
+
+        fn remove(&self, path: &str) {
+            fs::remove_dir_all(self.root.path().join(path)).unwrap();
+        }
+
+        #[track_caller]
+        fn check(&mut self, want: &[&str]) {
+            self.tree.refresh(&Layout::detect(Path::new(self.root.path())), &mut self.desk);
+            let paths: Vec<_> =
+                self.tree.keys().iter().map(|key| self.tree.get(*key).unwrap().path.to_string()).collect();
+            assert_eq!(paths, want);
+            let used = self.tree.cgroups.iter().flatten().count();
+            assert_eq!((used, self.tree.by_path.len()), (want.len(), want.len()), "nothing is left behind");
+        }
+    }
+
+    #[test]
+    fn cgroups_come_and_go() {
+        let mut case = Case::new(&["memory"]);
+        case.check(&["/"]);
+        case.make("memory/a/b");
+        case.make("memory/c");
+        case.check(&["/", "/a", "/a/b", "/c"]);
+        case.remove("memory/a");
+        case.check(&["/", "/c"]);
+        case.remove("memory/c");
+        case.make("memory/d");
+        case.check(&["/", "/d"]);
+    }
+
+    #[test]
+    fn one_that_takes_the_place_of_another_is_found() {
+        let mut case = Case::new(&["memory"]);
+        case.make("memory/a/x");
+        case.check(&["/", "/a", "/a/x"]);
+        case.remove("memory/a/x");
+        case.make("memory/a/y");
+        case.check(&["/", "/a", "/a/y"]);
+    }
+
+    #[test]
+    fn a_cgroup_made_again_is_a_new_one() {
+        let mut case = Case::new(&["memory"]);
+        case.make("memory/a");
+        case.check(&["/", "/a"]);
+        let key = case.tree.find("/a").unwrap();
+        let first = case.tree.get(key).unwrap().incarnation;
+        // Held open, so that the file system cannot give its inode to the next.
+        let _kept = fs::File::open(case.root.path().join("memory/a")).unwrap();
+        case.remove("memory/a");
+        case.make("memory/a");
+        case.check(&["/", "/a"]);
+        let key = case.tree.find("/a").unwrap();
+        assert_ne!(case.tree.get(key).unwrap().incarnation, first);
+    }
+
+    #[test]
+    fn hierarchies_are_joined_by_path() {
+        let mut case = Case::new(&["memory", "pids"]);
+        case.make("memory/a");
+        case.make("pids/a");
+        case.make("memory/only");
+        case.check(&["/", "/a", "/only"]);
+        case.remove("pids/a");
+        case.check(&["/", "/a", "/only"]);
+        case.remove("memory/a");
+        case.check(&["/", "/only"]);
+    }
+
+    #[test]
+    fn mount_units_are_passed_over() {
+        let mut case = Case::new(&["memory"]);
+        case.make("memory/system.slice/dev-mqueue.mount");
+        case.make("memory/system.slice/cron.service");
+        case.check(&["/", "/system.slice", "/system.slice/cron.service"]);
+        case.remove("memory/system.slice/cron.service");
+        case.make("memory/system.slice/ssh.service");
+        case.check(&["/", "/system.slice", "/system.slice/ssh.service"]);
+    }
+
+    #[test]
+    fn a_name_that_is_no_text_is_left_out() {
+        use std::os::unix::ffi::OsStrExt;
+        let mut case = Case::new(&["memory"]);
+        let name = std::ffi::OsStr::from_bytes(b"b\xffd");
+        fs::create_dir(case.root.path().join("memory").join(name)).unwrap();
+        case.make("memory/good");
+        case.check(&["/", "/good"]);
+        assert_eq!(case.tree.left_out, 1);
+    }
+
+    #[test]
+    fn parents() {
+        let mut case = Case::new(&["memory"]);
+        case.make("memory/a/b");
+        case.check(&["/", "/a", "/a/b"]);
+        assert_eq!(case.tree.parent_of("/a/b"), case.tree.find("/a"));
+        assert_eq!(case.tree.parent_of("/a/unknown/x"), case.tree.find("/a"));
+        assert_eq!(case.tree.parent_of("/a"), case.tree.find("/"));
+        assert_eq!(case.tree.parent_of("/"), None);
+    }
+}

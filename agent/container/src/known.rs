@@ -1,0 +1,242 @@
+//! What is known of each cgroup besides its files: whose it is, its labels, what it had before.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use agent_procfs::Root;
+
+use crate::cgroups::{Cgroup, Key, Tree};
+use crate::config::{Config, LabelPolicy};
+use crate::identity;
+use crate::runtimes::{Described, Snapshot, View};
+
+/// Labels of a cgroup's series, sorted by name.
+pub(crate) type Labels = Vec<(String, String)>;
+
+/// What is known of one cgroup.
+#[derive(Debug)]
+pub(crate) struct Known {
+    path: Arc<str>,
+    /// What the runtime says of it, if it is a container of its.
+    pub(crate) described: Option<Arc<Described>>,
+    /// By the runtime's word or by the look of its path.
+    pub(crate) is_container: bool,
+    pub(crate) labels: Labels,
+    pub(crate) parent: Option<Key>,
+    /// The network namespace of a process.
+    pub(crate) namespace: Option<(u32, Option<u64>)>,
+    /// CPU time in nanoseconds when it was last asked for.
+    pub(crate) cpu: Option<(Instant, u64)>,
+    is_wanted: bool,
+}
+
+/// Out-of-memory kills of a path, over all cgroups that had it.
+#[derive(Debug)]
+struct Kills {
+    container: Arc<str>,
+    labels: Labels,
+    before: u64,
+    last: u64,
+    incarnation: u64,
+}
+
+/// What is known of all.
+#[derive(Debug)]
+pub(crate) struct Registry {
+    root: Root,
+    policy: LabelPolicy,
+    docker_only: bool,
+    disable_root: bool,
+    raw_cgroup_prefixes: Vec<String>,
+    known: HashMap<Key, Known>,
+    kills: HashMap<Arc<str>, Kills>,
+    snapshot: Arc<Snapshot>,
+    tree: Option<u64>,
+    /// Which of the runtime's words is used; grows.
+    pub(crate) word: u64,
+}
+
+impl Registry {
+    pub(crate) fn new(config: &Config) -> Self {
+        Self {
+            root: config.root.clone(),
+            policy: config.labels.clone(),
+            docker_only: config.docker_only,
+            disable_root: config.disable_root,
+            raw_cgroup_prefixes: config.raw_cgroup_prefixes.clone(),
+            known: HashMap::new(),
+            kills: HashMap::new(),
+            snapshot: Arc::default(),
+            tree: None,
+            word: 0,
+        }
+    }
+
+    pub(crate) fn get(&self, key: Key) -> Option<&Known> {
+        self.known.get(&key)
+    }
+
+    pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut Known> {
+        self.known.get_mut(&key)
+    }
+
+    /// Brings what is known up to date with the tree and the runtime; does nothing while both stand still.
+    pub(crate) fn refresh(&mut self, tree: &Tree, view: &View) {
+        let (word, snapshot) = view.snapshot();
+        if self.tree == Some(tree.generation) && self.word == word {
+            return;
+        }
+        self.tree = Some(tree.generation);
+        self.word = word;
+        self.snapshot = snapshot;
+        let by_path = self.found_by_process(tree);
+        let mut before = std::mem::take(&mut self.known);
+        for key in tree.keys() {
+            let Some(cgroup) = tree.get(*key) else { continue };
+            let by_id = cgroup.container.as_ref().and_then(|id| self.snapshot.containers.get(id));
+            let described = by_id.or_else(|| by_path.get(&cgroup.path)).cloned();
+            let kept = before.remove(key).filter(|known| known.path == cgroup.path);
+            let known = self.know(cgroup, described, tree.parent_of(&cgroup.path), kept);
+            self.known.insert(*key, known);
+        }
+        let snapshot = &self.snapshot;
+        self.kills
+            .retain(|path, kills| tree.find(path).is_some() || snapshot.containers.contains_key(&kills.container));
+    }
+
+    fn know(
+        &self,
+        cgroup: &Cgroup,
+        described: Option<Arc<Described>>,
+        parent: Option<Key>,
+        kept: Option<Known>,
+    ) -> Known {
+        let is_container = described.is_some() || cgroup.container.is_some();
+        let has_prefix = || self.raw_cgroup_prefixes.iter().any(|prefix| cgroup.path.starts_with(prefix.as_str()));
+        let is_wanted = match cgroup.is_root() {
+            true => !self.disable_root,
+            false if is_container => true,
+            false => !self.docker_only && (self.raw_cgroup_prefixes.is_empty() || has_prefix()),
+        };
+        let labels = match kept.as_ref() {
+            Some(kept) if kept.described == described => kept.labels.clone(),
+            _ => self.labels_of(cgroup, described.as_deref()),
+        };
+        Known {
+            path: cgroup.path.clone(),
+            is_container,
+            is_wanted,
+            labels,
+            parent,
+            namespace: kept.as_ref().and_then(|kept| kept.namespace),
+            cpu: kept.as_ref().and_then(|kept| kept.cpu),
+            described,
+        }
+    }
+
+    fn labels_of(&self, cgroup: &Cgroup, described: Option<&Described>) -> Labels {
+        let mut labels = Labels::new();
+        if let Some(described) = described {
+            let of_container = described.labels.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+            labels = identity::label_names(of_container, &self.policy);
+        }
+        labels.push(("id".to_owned(), cgroup.path.to_string()));
+        for (name, value) in described.map(|d| [("image", &d.image), ("name", &d.name)]).into_iter().flatten() {
+            if !value.is_empty() {
+                labels.push((name.to_owned(), value.clone()));
+            }
+        }
+        labels
+    }
+
+    /// Containers whose cgroup does not bear their id: found by where their first process is.
+    fn found_by_process(&self, tree: &Tree) -> HashMap<Arc<str>, Arc<Described>> {
+        let ids: HashMap<&str, ()> =
+            tree.keys().iter().filter_map(|key| tree.get(*key)?.container.as_deref()).map(|id| (id, ())).collect();
+        let unplaced = self.snapshot.containers.values().filter(|described| !ids.contains_key(&*described.id));
+        let mut text = Vec::new();
+        let mut found = HashMap::new();
+        for described in unplaced {
+            let Some(pid) = described.pid else { continue };
+            if self.root.read_into(&self.root.proc(format!("{pid}/cgroup")), &mut text).is_err() {
+                continue;
+            }
+            // `4:memory:/path`, the same path in every hierarchy as far as runtimes go.
+            let paths = text
+                .split(|b| *b == b'\n')
+                .filter_map(|line| std::str::from_utf8(line).ok()?.splitn(3, ':').nth(2).filter(|path| path.len() > 1));
+            if let Some(key) = paths.into_iter().find_map(|path| tree.find(path))
+                && let Some(cgroup) = tree.get(key)
+            {
+                found.insert(cgroup.path.clone(), described.clone());
+            }
+        }
+        found
+    }
+
+    /// The cgroups that are shown, by path.
+    pub(crate) fn wanted(&self, tree: &Tree) -> Vec<Key> {
+        let shown = |key: &&Key| self.known.get(key).is_some_and(|known| known.is_wanted);
+        tree.keys().iter().filter(shown).copied().collect()
+    }
+
+    /// Whether some cgroup above is a container.
+    pub(crate) fn is_below_container(&self, key: Key) -> bool {
+        let parent = |key: Key| self.known.get(&key).and_then(|known| known.parent);
+        let mut above = parent(key);
+        while let Some(key) = above {
+            if self.known.get(&key).is_some_and(|known| known.is_container) {
+                return true;
+            }
+            above = parent(key);
+        }
+        false
+    }
+
+    /// How many containers there are.
+    pub(crate) fn containers(&self, tree: &Tree) -> usize {
+        tree.keys().iter().filter(|key| self.known.get(key).is_some_and(|known| known.is_container)).count()
+    }
+
+    /// The kills of a cgroup by the kernel's count now, with those of earlier cgroups of the same path, or the
+    /// runtime's count where that is higher: it saw those that ended the cgroup.
+    pub(crate) fn kills(&mut self, cgroup: &Cgroup, key: Key, kernel: Option<u64>) -> Option<u64> {
+        let known = self.known.get(&key)?;
+        let told = known.described.as_ref().map(|described| described.ooms).filter(|ooms| *ooms > 0);
+        let (Some(container), true) = (cgroup.container.as_ref(), kernel.is_some() || told.is_some()) else {
+            return kernel;
+        };
+        let kills = self.kills.entry(cgroup.path.clone()).or_insert_with(|| Kills {
+            container: container.clone(),
+            labels: Labels::new(),
+            before: 0,
+            last: 0,
+            incarnation: cgroup.incarnation,
+        });
+        let kernel = kernel.unwrap_or(0);
+        if kernel < kills.last {
+            kills.before += kills.last;
+        }
+        kills.last = kernel;
+        kills.incarnation = cgroup.incarnation;
+        kills.labels.clone_from(&known.labels);
+        Some((kills.before + kills.last).max(told.unwrap_or(0)))
+    }
+
+    /// Containers that exist and do not run, and had kills.
+    pub(crate) fn kills_of_the_stopped(&self, tree: &Tree) -> Vec<(Labels, u64)> {
+        let mut stopped: Vec<_> = self
+            .kills
+            .iter()
+            .filter(|(path, _)| tree.find(path).is_none())
+            .filter_map(|(_, kills)| {
+                let described = self.snapshot.containers.get(&kills.container)?;
+                let count = (kills.before + kills.last).max(described.ooms);
+                Some((kills.labels.clone(), count)).filter(|(_, count)| *count > 0)
+            })
+            .collect();
+        stopped.sort_unstable();
+        stopped
+    }
+}

@@ -1,0 +1,218 @@
+//! The machine's own figures: `machine_*` and what the root cgroup needs.
+
+use agent_exposition::{Kind, Page};
+use agent_procfs::{CachedFile, Root, cpu_list, cpuinfo, meminfo, os_release, stat};
+
+/// What was read of the machine for one scrape.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Machine {
+    /// Bytes.
+    pub(crate) memory_total: Option<u64>,
+    /// Bytes.
+    pub(crate) swap_total: Option<u64>,
+    /// Bytes.
+    pub(crate) swap_used: Option<u64>,
+    pub(crate) cpus: Option<usize>,
+}
+
+/// Reads it, and keeps what does not change.
+pub(crate) struct MachineReader {
+    root: Root,
+    meminfo: CachedFile,
+    online: CachedFile,
+    /// For which list of CPUs the topology was read.
+    known_online: Vec<u8>,
+    topology: Topology,
+    identity: Option<Identity>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Topology {
+    cpus: Option<usize>,
+    cores: Option<usize>,
+    sockets: Option<usize>,
+}
+
+#[derive(Debug, Default)]
+struct Identity {
+    labels: Vec<(&'static str, String)>,
+    kernel: String,
+    os: String,
+    /// Seconds since 1970.
+    boot_time: Option<u64>,
+}
+
+impl MachineReader {
+    pub(crate) fn new(root: &Root) -> Self {
+        Self {
+            root: root.clone(),
+            meminfo: CachedFile::new(root.proc("meminfo")),
+            online: CachedFile::new(root.sys("devices/system/cpu/online")),
+            known_online: Vec::new(),
+            topology: Topology::default(),
+            identity: None,
+        }
+    }
+
+    /// When the machine started, seconds since 1970.
+    pub(crate) fn boot_time(&mut self) -> Option<u64> {
+        self.identity().boot_time
+    }
+
+    pub(crate) fn read(&mut self) -> Machine {
+        self.read_topology();
+        let mut machine = Machine { cpus: self.topology.cpus, ..Machine::default() };
+        let Some(fields) = self.meminfo.read().ok().and_then(|text| meminfo::parse(text).ok()) else { return machine };
+        let mut swap_free = None;
+        for field in fields.value {
+            let bytes = Some(field.value).filter(|_| field.bytes);
+            match field.name {
+                "MemTotal" => machine.memory_total = bytes,
+                "SwapTotal" => machine.swap_total = bytes,
+                "SwapFree" => swap_free = bytes,
+                _ => {}
+            }
+        }
+        machine.swap_used = machine.swap_total.zip(swap_free).map(|(total, free)| total.saturating_sub(free));
+        machine
+    }
+
+    /// `/proc/cpuinfo` is costly to read (the kernel measures frequencies for it) and changes only with the list of
+    /// CPUs.
+    fn read_topology(&mut self) {
+        let online = self.online.read().map(<[u8]>::to_vec).unwrap_or_default();
+        if self.topology != Topology::default() && online == self.known_online {
+            return;
+        }
+        let mut text = Vec::new();
+        let read = self.root.read_into(&self.root.proc("cpuinfo"), &mut text);
+        let mut topology = read.map(|()| topology_of(&text)).unwrap_or_default();
+        if let Ok(cpus) = cpu_list::parse(&online)
+            && !cpus.is_empty()
+        {
+            topology.cpus = Some(cpus.len());
+        }
+        self.topology = topology;
+        self.known_online = online;
+    }
+
+    fn identity(&mut self) -> &Identity {
+        let root = &self.root;
+        self.identity.get_or_insert_with(|| Identity::read(root))
+    }
+
+    /// Adds `machine_*`; says whether everything could be read.
+    pub(crate) fn collect(&mut self, machine: &Machine, page: &mut Page) -> bool {
+        let topology = self.topology;
+        let labels: Vec<(&str, &str)> =
+            self.identity().labels.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let figures = [
+            ("machine_cpu_cores", "Logical CPUs that are online.", topology.cpus.map(|n| n as u64)),
+            (
+                "machine_cpu_physical_cores",
+                "CPU cores; equal core numbers of several sockets are several cores.",
+                topology.cores.map(|n| n as u64),
+            ),
+            ("machine_cpu_sockets", "CPU sockets.", topology.sockets.map(|n| n as u64)),
+            ("machine_memory_bytes", "Memory in bytes.", machine.memory_total),
+            ("machine_swap_bytes", "Swap in bytes.", machine.swap_total),
+        ];
+        for (name, help, value) in figures {
+            if let Some(value) = value {
+                let family = page.family(name, help, Kind::Gauge);
+                page.sample(family, &labels, value as f64);
+            }
+        }
+        topology.cpus.is_some() && machine.memory_total.is_some()
+    }
+
+    /// Adds `cadvisor_version_info`.
+    pub(crate) fn version_info(&mut self, version: &str, revision: &str, docker: Option<&str>, page: &mut Page) {
+        let identity = self.identity();
+        let all = [
+            ("cadvisorRevision", revision),
+            ("cadvisorVersion", version),
+            ("dockerVersion", docker.unwrap_or_default()),
+            ("kernelVersion", identity.kernel.as_str()),
+            ("osVersion", identity.os.as_str()),
+        ];
+        let labels: Vec<_> = all.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+        let family = page.family(
+            "cadvisor_version_info",
+            "Versions of this agent, of the machine's kernel and system, and of Docker.",
+            Kind::Gauge,
+        );
+        page.sample(family, &labels, 1.0);
+    }
+}
+
+impl Identity {
+    fn read(root: &Root) -> Self {
+        let line = |path: std::path::PathBuf| {
+            std::fs::read_to_string(path).map(|text| text.trim().to_owned()).ok().filter(|text| !text.is_empty())
+        };
+        let machine_id =
+            line(root.rootfs.join("etc/machine-id")).or_else(|| line(root.rootfs.join("var/lib/dbus/machine-id")));
+        let labels = [
+            ("boot_id", line(root.proc("sys/kernel/random/boot_id"))),
+            ("machine_id", machine_id),
+            ("system_uuid", line(root.sys("class/dmi/id/product_uuid"))),
+        ];
+        let mut text = Vec::new();
+        let os = ["etc/os-release", "usr/lib/os-release"]
+            .iter()
+            .find_map(|path| root.read_into(&root.rootfs.join(path), &mut text).ok())
+            .and_then(|()| os_release::parse(&text).get("PRETTY_NAME").map(str::to_owned));
+        let boot_time = root
+            .read_into(&root.proc("stat"), &mut text)
+            .ok()
+            .and_then(|()| stat::parse(&text).ok())
+            .and_then(|stat| stat.value.boot_time);
+        Self {
+            labels: labels.into_iter().filter_map(|(name, value)| Some((name, value?))).collect(),
+            kernel: line(root.proc("sys/kernel/osrelease")).unwrap_or_default(),
+            os: os.unwrap_or_default(),
+            boot_time,
+        }
+    }
+}
+
+/// Cores are told apart by their number and that of their socket. Absent where the architecture tells neither.
+fn topology_of(text: &[u8]) -> Topology {
+    let cpus = cpuinfo::parse(text);
+    let distinct = |key: &dyn Fn(&cpuinfo::CpuInfo<'_>) -> Option<(String, String)>| {
+        let mut keys: Vec<_> = cpus.iter().filter_map(key).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        Some(keys.len()).filter(|count| *count > 0)
+    };
+    let socket = |cpu: &cpuinfo::CpuInfo<'_>| cpu.get("physical id").map(str::to_owned);
+    let core = |cpu: &cpuinfo::CpuInfo<'_>| cpu.get("core id").map(str::to_owned);
+    Topology {
+        cpus: distinct(&|cpu| Some((cpu.get("processor")?.to_owned(), String::new()))),
+        cores: distinct(&|cpu| Some((socket(cpu).unwrap_or_default(), core(cpu)?))),
+        sockets: distinct(&|cpu| Some((socket(cpu)?, String::new()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_core_numbers_of_two_sockets_are_two_cores() {
+        let cpu =
+            |number, socket, core| format!("processor\t: {number}\nphysical id\t: {socket}\ncore id\t\t: {core}\n\n");
+        let text: String =
+            [(0, 0, 0), (1, 0, 0), (2, 1, 0), (3, 1, 1)].iter().map(|(n, s, c)| cpu(*n, *s, *c)).collect();
+        let want = Topology { cpus: Some(4), cores: Some(3), sockets: Some(2) };
+        assert_eq!(topology_of(text.as_bytes()), want);
+    }
+
+    #[test]
+    fn an_architecture_without_topology_has_none() {
+        let want = Topology { cpus: Some(1), cores: None, sockets: None };
+        assert_eq!(topology_of(b"processor\t: 0\nBogoMIPS\t: 50.00\n\n"), want);
+        assert_eq!(topology_of(b""), Topology::default());
+    }
+}

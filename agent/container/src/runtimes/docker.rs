@@ -1,0 +1,262 @@
+//! Docker, and whatever else answers its API: one list, then the event stream.
+//!
+//! A container is asked about one by one (its process, when it started, its writable layer) once when it
+//! appears, and again when an event says that this has changed; never at a scrape. Every few minutes the list is
+//! read again, in case an event was lost.
+
+mod book;
+mod transport;
+
+use std::collections::{BTreeSet, HashMap};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bollard::Docker;
+use bollard::errors::Error as DockerError;
+use bollard::models::{ContainerInspectResponse, EventMessage};
+use bollard::query_parameters::{EventsOptionsBuilder, InspectContainerOptions, ListContainersOptionsBuilder};
+use futures_util::stream::FuturesUnordered;
+use futures_util::{Stream, StreamExt};
+use tokio::time::{Instant, timeout};
+
+use self::book::{Book, Next};
+use self::transport::Address;
+use super::{Built, Failure, Runtime, Spec, View};
+use crate::Error;
+use crate::config::Config;
+
+pub(super) const SPEC: Spec = Spec { name: "docker", build };
+
+/// Every question has an answer by then, or none.
+const DEADLINE: Duration = Duration::from_secs(10);
+/// How often the list is read again.
+const RESYNC: Duration = Duration::from_secs(300);
+/// How many containers are asked about at once.
+const QUESTIONS: usize = 4;
+/// More containers than these waiting to be asked about are dropped for a new list.
+const MOST_WAITING: usize = 4096;
+/// More events than these in one second are a flood; a machine that starts ten containers a second makes about 40.
+const MOST_EVENTS: u32 = 2000;
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+/// What happens to containers that matters here. Starting and stopping of processes in them, and what health checks
+/// do all the time, stays on the engine's side.
+const EVENTS: &[&str] =
+    &["create", "start", "restart", "die", "oom", "rename", "update", "unpause", "destroy", "health_status"];
+
+fn build(config: &Config) -> Result<Built, Error> {
+    let Some(address) = &config.docker else { return Ok(None) };
+    let parsed = Address::parse(address).map_err(|reason| Error::DockerAddress { address: address.clone(), reason })?;
+    Ok(Some(Box::new(Follower { address: parsed })))
+}
+
+struct Follower {
+    address: Address,
+}
+
+impl Runtime for Follower {
+    fn watch(self: Box<Self>, view: Arc<View>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(async move {
+            let mut pause = FIRST_PAUSE;
+            let mut book = Book::default();
+            let mut told = None;
+            loop {
+                let begun = Instant::now();
+                let failure = session(&self.address, &mut book, &view).await;
+                let was_connected = view.telling().connected;
+                view.connected(false);
+                view.failed(failure);
+                // Once for each change, not for each attempt.
+                if was_connected || told != Some(failure) {
+                    tracing::warn!(reason = failure.reason(), "docker does not answer, containers keep what is known");
+                    told = Some(failure);
+                }
+                if begun.elapsed() > LONGEST_PAUSE {
+                    pause = FIRST_PAUSE;
+                }
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        })
+    }
+}
+
+/// From connecting until something fails.
+async fn session(address: &Address, book: &mut Book, view: &View) -> Failure {
+    match Session::open(address, book, view).await {
+        Ok(mut session) => session.follow().await,
+        Err(failure) => failure,
+    }
+}
+
+type Answer = (String, Result<ContainerInspectResponse, Failure>);
+
+struct Session<'a> {
+    docker: Docker,
+    allowance: Arc<AtomicU64>,
+    book: &'a mut Book,
+    view: &'a View,
+    /// Since when events are wanted: before the list was read, by the engine's clock as good as by ours.
+    since: SystemTime,
+    waiting: BTreeSet<String>,
+    asking: FuturesUnordered<Pin<Box<dyn Future<Output = Answer> + Send>>>,
+    /// Containers being asked about, and whether an event came meanwhile.
+    asked: HashMap<String, bool>,
+}
+
+impl<'a> Session<'a> {
+    async fn open(address: &Address, book: &'a mut Book, view: &'a View) -> Result<Self, Failure> {
+        let (docker, allowance) = address.client().map_err(|_| Failure::Protocol)?;
+        let docker = within(docker.negotiate_version()).await?;
+        let version = within(docker.version()).await?;
+        book.version = version.version;
+        let since = SystemTime::now();
+        let mut session = Self {
+            docker,
+            allowance,
+            book,
+            view,
+            since,
+            waiting: BTreeSet::new(),
+            asking: FuturesUnordered::new(),
+            asked: HashMap::new(),
+        };
+        session.list().await?;
+        Ok(session)
+    }
+
+    /// Reads the list, tells it at once, and leaves to ask about what it does not hold.
+    async fn list(&mut self) -> Result<(), Failure> {
+        let options = ListContainersOptionsBuilder::new().build();
+        let containers = within(self.docker.list_containers(Some(options))).await?;
+        self.waiting.extend(self.book.list(containers));
+        self.publish();
+        Ok(())
+    }
+
+    fn publish(&self) {
+        self.view.publish(self.book.snapshot());
+    }
+
+    async fn follow(&mut self) -> Failure {
+        let filters = HashMap::from([("type", vec!["container"]), ("event", EVENTS.to_vec())]);
+        let since = self.since.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since = format!("{}.{:09}", since.as_secs(), since.subsec_nanos());
+        let options = EventsOptionsBuilder::new().since(&since).filters(&filters).build();
+        let mut events = Box::pin(self.docker.events(Some(options)));
+        self.view.connected(true);
+        let mut resync = tokio::time::interval_at(Instant::now() + RESYNC, RESYNC);
+        let mut rate = Rate::default();
+        loop {
+            self.ask();
+            let step = tokio::select! {
+                event = next(&mut events) => self.event(event, &mut rate),
+                Some(answer) = self.asking.next(), if !self.asking.is_empty() => {
+                    self.answer(answer);
+                    Ok(())
+                }
+                _ = resync.tick() => self.list().await,
+            };
+            if let Err(failure) = step {
+                return failure;
+            }
+        }
+    }
+
+    /// Asks about waiting containers, a few at a time.
+    fn ask(&mut self) {
+        while self.asking.len() < QUESTIONS {
+            let Some(id) = self.waiting.pop_first() else { return };
+            if let Some(changed_meanwhile) = self.asked.get_mut(&id) {
+                *changed_meanwhile = true;
+                continue;
+            }
+            self.asked.insert(id.clone(), false);
+            let docker = self.docker.clone();
+            self.asking.push(Box::pin(async move {
+                let answer = within(docker.inspect_container(&id, None::<InspectContainerOptions>)).await;
+                (id, answer)
+            }));
+        }
+    }
+
+    fn answer(&mut self, (id, answer): Answer) {
+        if self.asked.remove(&id) == Some(true) {
+            self.waiting.insert(id.clone());
+        }
+        match answer {
+            Ok(inspected) => self.book.inspected(&id, inspected),
+            // It was removed meanwhile, which an event tells too.
+            Err(Failure::Refused) => {}
+            Err(failure) => self.view.failed(failure),
+        }
+        self.publish();
+    }
+
+    fn event(&mut self, event: Result<EventMessage, Failure>, rate: &mut Rate) -> Result<(), Failure> {
+        let event = event?;
+        transport::refill(&self.allowance);
+        if rate.is_flood() {
+            return Err(Failure::Flood);
+        }
+        self.view.event();
+        match self.book.event(&event) {
+            Next::Ask(id) => {
+                self.waiting.insert(id);
+                if self.waiting.len() > MOST_WAITING {
+                    return Err(Failure::Flood);
+                }
+            }
+            Next::Publish => self.publish(),
+            Next::Nothing => {}
+        }
+        Ok(())
+    }
+}
+
+/// Counts events by the second.
+#[derive(Default)]
+struct Rate {
+    second: Option<Instant>,
+    count: u32,
+}
+
+impl Rate {
+    fn is_flood(&mut self) -> bool {
+        if self.second.is_none_or(|second| second.elapsed() >= Duration::from_secs(1)) {
+            self.second = Some(Instant::now());
+            self.count = 0;
+        }
+        self.count += 1;
+        self.count > MOST_EVENTS
+    }
+}
+
+async fn next(
+    events: &mut (impl Stream<Item = Result<EventMessage, DockerError>> + Unpin),
+) -> Result<EventMessage, Failure> {
+    match events.next().await {
+        Some(event) => event.map_err(|error| failure(&error)),
+        None => Err(Failure::Ended),
+    }
+}
+
+async fn within<T>(question: impl Future<Output = Result<T, DockerError>>) -> Result<T, Failure> {
+    match timeout(DEADLINE, question).await {
+        Ok(answer) => answer.map_err(|error| failure(&error)),
+        Err(_) => Err(Failure::Timeout),
+    }
+}
+
+fn failure(error: &DockerError) -> Failure {
+    match error {
+        DockerError::DockerResponseServerError { .. } => Failure::Refused,
+        DockerError::RequestTimeoutError => Failure::Timeout,
+        error if transport::is_connecting(error) => Failure::Connect,
+        error if transport::is_flood(error) => Failure::Flood,
+        _ => Failure::Protocol,
+    }
+}

@@ -1,0 +1,217 @@
+//! The way to the engine: a connection for each request, with bounds on what may come back.
+//!
+//! The client library reads an answer whole, however long it is; so the bound is here, on the bytes of the
+//! connection.
+
+use std::io;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+
+use bollard::errors::Error as DockerError;
+use bollard::{BollardRequest, ClientVersion, Docker};
+use hyper::Response;
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+
+/// The list of some ten thousand containers has this size.
+const LARGEST_ANSWER: u64 = 32 << 20;
+/// Bytes of the event stream in which at least one event must end.
+const LARGEST_EVENT: u64 = 256 << 10;
+/// The newest version that is asked for; the engine may have an older one.
+const NEWEST: ClientVersion = ClientVersion { major_version: 1, minor_version: 51 };
+
+/// Where an engine listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Address {
+    Unix(PathBuf),
+    Tcp(String),
+}
+
+impl Address {
+    pub(super) fn parse(address: &str) -> Result<Self, &'static str> {
+        if let Some(path) = address.strip_prefix("unix://") {
+            return match path.starts_with('/') {
+                true => Ok(Self::Unix(path.into())),
+                false => Err("the path of a socket begins with a slash, as in unix:///var/run/docker.sock"),
+            };
+        }
+        match address.strip_prefix("tcp://").or_else(|| address.strip_prefix("http://")) {
+            Some(host)
+                if host.trim_end_matches('/').rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) =>
+            {
+                Ok(Self::Tcp(host.trim_end_matches('/').to_owned()))
+            }
+            Some(_) => Err("an address over TCP is tcp://host:port"),
+            None => Err("expected unix:///path or tcp://host:port"),
+        }
+    }
+
+    /// A client, and the allowance of the event stream, see [`refill`].
+    pub(super) fn client(&self) -> Result<(Docker, Arc<AtomicU64>), DockerError> {
+        let allowance = Arc::new(AtomicU64::new(LARGEST_EVENT));
+        let (address, events) = (self.clone(), allowance.clone());
+        let transport = move |request: BollardRequest| send(address.clone(), events.clone(), request);
+        // The address is only the authority in the request; the transport has its own.
+        let docker = Docker::connect_with_custom_transport(transport, Some("http://docker"), 120, &NEWEST)?;
+        Ok((docker, allowance))
+    }
+}
+
+/// An event was understood: the next one may be as long again.
+pub(super) fn refill(allowance: &AtomicU64) {
+    allowance.store(LARGEST_EVENT, Ordering::Relaxed);
+}
+
+async fn send(
+    address: Address,
+    events: Arc<AtomicU64>,
+    request: BollardRequest,
+) -> Result<Response<Incoming>, DockerError> {
+    let (mut parts, body) = request.into_parts();
+    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    let path = unversioned(path);
+    let is_stream = path.split('?').next().is_some_and(|path| path.ends_with("/events"));
+    parts.uri = path.parse().map_err(http::Error::from)?;
+    parts.headers.insert(http::header::HOST, http::HeaderValue::from_static("docker"));
+    let allowance = if is_stream { events } else { Arc::new(AtomicU64::new(LARGEST_ANSWER)) };
+    let request = http::Request::from_parts(parts, body);
+    match address {
+        Address::Unix(path) => exchange(UnixStream::connect(path).await.map_err(connecting)?, allowance, request).await,
+        Address::Tcp(host) => exchange(TcpStream::connect(host).await.map_err(connecting)?, allowance, request).await,
+    }
+}
+
+/// The question for the version is put without one: an engine refuses a path with a version that it does not have,
+/// and which it has is what is asked.
+fn unversioned(path: &str) -> &str {
+    match path.split_once("/version") {
+        Some((before, "")) if before.starts_with("/v1.") => "/version",
+        _ => path,
+    }
+}
+
+async fn exchange(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    allowance: Arc<AtomicU64>,
+    request: BollardRequest,
+) -> Result<Response<Incoming>, DockerError> {
+    let io = TokioIo::new(Bounded { stream, allowance });
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await?;
+    // It ends with the answer, or when nobody waits for the answer any more; its error is the answer's too.
+    tokio::spawn(async move {
+        let _ = connection.await;
+    });
+    Ok(sender.send_request(request).await?)
+}
+
+/// A stream that gives an error when more comes in than is allowed.
+struct Bounded<S> {
+    stream: S,
+    allowance: Arc<AtomicU64>,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Bounded<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        let read = (buffer.filled().len() - before) as u64;
+        let left = self.allowance.load(Ordering::Relaxed);
+        match left.checked_sub(read) {
+            Some(left) => {
+                self.allowance.store(left, Ordering::Relaxed);
+                Poll::Ready(Ok(()))
+            }
+            None => Poll::Ready(Err(io::Error::other(Flood))),
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Bounded<S> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the engine sends more than it ever should")]
+struct Flood;
+
+#[derive(Debug, thiserror::Error)]
+#[error("cannot connect to the engine")]
+struct Connecting(#[source] io::Error);
+
+fn connecting(error: io::Error) -> io::Error {
+    io::Error::other(Connecting(error))
+}
+
+/// Whether connecting failed, and not what came later.
+pub(super) fn is_connecting(error: &DockerError) -> bool {
+    causes(error, |cause| cause.is::<Connecting>())
+}
+
+/// Whether too much came.
+pub(super) fn is_flood(error: &DockerError) -> bool {
+    causes(error, |cause| cause.is::<Flood>())
+}
+
+/// Looks for a cause along the chain; an I/O error hides what it was made of one step further.
+fn causes(error: &DockerError, wanted: impl Fn(&(dyn std::error::Error + 'static)) -> bool) -> bool {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = next {
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        if wanted(error) || inner.is_some_and(|inner| wanted(inner)) {
+            return true;
+        }
+        next = error.source();
+    }
+    match error {
+        DockerError::IOError { err } => err.get_ref().is_some_and(|inner| wanted(inner)),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(address: &str, want: Option<Address>) {
+        assert_eq!(Address::parse(address).ok(), want, "{address}");
+    }
+
+    #[test]
+    fn addresses() {
+        check("unix:///var/run/docker.sock", Some(Address::Unix("/var/run/docker.sock".into())));
+        check("tcp://127.0.0.1:2375", Some(Address::Tcp("127.0.0.1:2375".to_owned())));
+        check("http://engine:2375/", Some(Address::Tcp("engine:2375".to_owned())));
+        check("unix://docker.sock", None);
+        check("tcp://engine", None);
+        check("tcp://engine:port", None);
+        check("ssh://engine", None);
+        check("", None);
+    }
+
+    #[test]
+    fn only_the_question_for_the_version_loses_its_version() {
+        assert_eq!(unversioned("/v1.51/version"), "/version");
+        assert_eq!(unversioned("/v1.51/containers/json?all=false"), "/v1.51/containers/json?all=false");
+        assert_eq!(unversioned("/v1.51/containers/version/json"), "/v1.51/containers/version/json");
+    }
+}

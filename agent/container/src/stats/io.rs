@@ -1,0 +1,154 @@
+//! Block I/O: `blkio.*` of version 1, `io.stat` of version 2.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use agent_procfs::Root;
+use agent_procfs::cgroup::{self, DeviceNumber, IoStat};
+
+use super::Reading;
+use crate::catalogue::Metric;
+use crate::cgroups::{Controller, Desk, File, Version};
+
+/// Names of block devices, asked of sysfs once each.
+#[derive(Default)]
+pub(crate) struct Devices {
+    names: HashMap<DeviceNumber, Arc<Device>>,
+}
+
+/// A device's name and numbers as labels.
+#[derive(Debug)]
+pub(crate) struct Device {
+    name: String,
+    major: String,
+    minor: String,
+}
+
+impl Devices {
+    /// `/dev/nvme0n1`, as the kernel calls it (`DEVNAME` in the device's `uevent`); the numbers where it calls it
+    /// nothing.
+    pub(crate) fn name(&mut self, number: DeviceNumber, root: &Root, desk: &mut Desk) -> Arc<Device> {
+        if let Some(device) = self.names.get(&number) {
+            return device.clone();
+        }
+        let path = root.sys(format!("dev/block/{}:{}/uevent", number.major, number.minor));
+        let name = desk.read_path(&path).and_then(|text| {
+            let value = text.split(|b| *b == b'\n').find_map(|line| line.strip_prefix(b"DEVNAME="))?;
+            std::str::from_utf8(value).ok().map(|name| format!("/dev/{name}"))
+        });
+        let device = Arc::new(Device {
+            name: name.unwrap_or_else(|| format!("{}:{}", number.major, number.minor)),
+            major: number.major.to_string(),
+            minor: number.minor.to_string(),
+        });
+        // Device numbers are few; those of removed loop devices must not gather for ever.
+        if self.names.len() >= 4096 {
+            self.names.clear();
+        }
+        self.names.insert(number, device.clone());
+        device
+    }
+}
+
+pub(crate) fn collect(reading: &mut Reading<'_, '_>, devices: &mut Devices, root: &Root) {
+    match reading.layout.version(Controller::Blkio) {
+        Some(Version::V1) => {
+            version_1(reading, devices, root, What::Bytes);
+            version_1(reading, devices, root, What::Count);
+        }
+        Some(Version::V2) => {
+            let Some(text) = reading.read(File::V2IoStat) else { return };
+            let stats: Vec<_> = cgroup::io_stat(text).collect();
+            for stat in stats {
+                let device = devices.name(stat.device, root, reading.desk);
+                version_2(reading, &stat, &device);
+            }
+        }
+        None => {}
+    }
+}
+
+fn version_2(reading: &mut Reading<'_, '_>, stat: &IoStat, device: &Device) {
+    let labels = &[("device", device.name.as_str())];
+    let figures = [
+        (Metric::FsReadsBytes, stat.read_bytes, 1.0),
+        (Metric::FsWritesBytes, stat.written_bytes, 1.0),
+        (Metric::FsReads, stat.reads, 1.0),
+        (Metric::FsWrites, stat.writes, 1.0),
+        (Metric::FsCostUsage, stat.cost_usage, 1e6),
+        (Metric::FsCostWait, stat.cost_wait, 1e6),
+        (Metric::FsCostIndebt, stat.cost_indebt, 1e6),
+        (Metric::FsCostIndelay, stat.cost_indelay, 1e6),
+    ];
+    for (metric, value, divisor) in figures {
+        if let Some(value) = value {
+            reading.put(metric, labels, value as f64 / divisor);
+        }
+    }
+    for (operation, bytes) in
+        [("Read", stat.read_bytes), ("Write", stat.written_bytes), ("Discard", stat.discarded_bytes)]
+    {
+        put_usage(reading, device, operation, bytes);
+    }
+}
+
+#[derive(Clone, Copy)]
+enum What {
+    Bytes,
+    Count,
+}
+
+/// Which of version 1's files counts depends on the kernel and the I/O scheduler: `throttle` counts everything up to
+/// Linux 6.9 and later only once a limit was set, `bfq` what goes through that scheduler, and the oldest kernels
+/// have CFQ's. The first one that names a device is taken.
+const BYTES: &[File] =
+    &[File::V1BlkioThrottleBytes, File::V1BlkioBfqBytes, File::V1BlkioCfqBytes, File::V1BlkioOwnBytes];
+const COUNT: &[File] =
+    &[File::V1BlkioThrottleCount, File::V1BlkioBfqCount, File::V1BlkioCfqCount, File::V1BlkioOwnCount];
+
+fn version_1(reading: &mut Reading<'_, '_>, devices: &mut Devices, root: &Root, what: What) {
+    let files = match what {
+        What::Bytes => BYTES,
+        What::Count => COUNT,
+    };
+    for file in files {
+        let Some(text) = reading.read(*file) else { continue };
+        let entries: Vec<_> = cgroup::blkio(text)
+            .filter_map(|entry| Some((entry.device, operation(entry.operation)?, entry.value)))
+            .collect();
+        if entries.is_empty() {
+            continue;
+        }
+        for (number, operation, value) in entries {
+            let device = devices.name(number, root, reading.desk);
+            let labels = &[("device", device.name.as_str())];
+            match (what, operation) {
+                (What::Bytes, "Read") => reading.put(Metric::FsReadsBytes, labels, value as f64),
+                (What::Bytes, "Write") => reading.put(Metric::FsWritesBytes, labels, value as f64),
+                (What::Count, "Read") => reading.put(Metric::FsReads, labels, value as f64),
+                (What::Count, "Write") => reading.put(Metric::FsWrites, labels, value as f64),
+                _ => {}
+            }
+            if matches!(what, What::Bytes) {
+                put_usage(reading, &device, operation, Some(value));
+            }
+        }
+        return;
+    }
+}
+
+/// The operations there are, so that nothing else becomes a label.
+fn operation(name: &str) -> Option<&'static str> {
+    ["Read", "Write", "Sync", "Async", "Discard", "Total"].into_iter().find(|known| *known == name)
+}
+
+fn put_usage(reading: &mut Reading<'_, '_>, device: &Device, operation: &str, bytes: Option<u64>) {
+    let Some(bytes) = bytes else { return };
+    let labels = &[
+        ("device", device.name.as_str()),
+        ("major", device.major.as_str()),
+        ("minor", device.minor.as_str()),
+        ("operation", operation),
+    ];
+    reading.put(Metric::BlkioUsage, labels, bytes as f64);
+}

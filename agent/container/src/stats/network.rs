@@ -1,0 +1,154 @@
+//! Interfaces' counters: `/proc/PID/net/dev` of one process of each network namespace.
+//!
+//! A container that shares another namespace has no figures of its own: on the host's network they are the
+//! machine's (which `/` has), and of several containers in one namespace only the one that it was made for shows
+//! them. So sums over containers count nothing twice.
+
+use std::collections::HashMap;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use agent_exposition::SharedId;
+use agent_procfs::{Root, cgroup, netdev};
+
+use crate::catalogue::Metric;
+use crate::cgroups::Desk;
+use crate::runtimes::Network;
+use crate::sheet::Sheet;
+
+/// A cgroup whose network is asked for.
+#[derive(Debug)]
+pub(crate) struct Candidate {
+    pub(crate) labels: SharedId,
+    pub(crate) pid: u32,
+    /// What the runtime says; a guess without one.
+    pub(crate) network: Network,
+    /// The namespace; nothing when it may not be read.
+    pub(crate) namespace: Option<u64>,
+}
+
+/// Adds the interfaces of those candidates that own their namespace, and of the machine under `root_labels`.
+pub(crate) fn collect(
+    candidates: &[Candidate],
+    root_labels: Option<SharedId>,
+    root: &Root,
+    desk: &mut Desk,
+    sheet: &mut Sheet<'_>,
+) {
+    if let Some(labels) = root_labels {
+        put_interfaces(1, labels, root, desk, sheet);
+    }
+    let host = namespace_of(root, 1);
+    for candidate in owners(candidates, host) {
+        put_interfaces(candidate.pid, candidate.labels, root, desk, sheet);
+    }
+}
+
+fn owners(candidates: &[Candidate], host: Option<u64>) -> Vec<&Candidate> {
+    let mut owners: Vec<&Candidate> = Vec::new();
+    let mut by_namespace: HashMap<u64, usize> = HashMap::new();
+    for candidate in candidates {
+        match candidate.namespace {
+            // Without the namespaces the runtime's word decides.
+            None if candidate.network == Network::Own => owners.push(candidate),
+            None => {}
+            Some(namespace) if Some(namespace) == host => {}
+            Some(namespace) => match by_namespace.get(&namespace).copied() {
+                None => {
+                    by_namespace.insert(namespace, owners.len());
+                    owners.push(candidate);
+                }
+                Some(at) => {
+                    if let Some(owner) = owners.get_mut(at)
+                        && owner.network != Network::Own
+                        && candidate.network == Network::Own
+                    {
+                        *owner = candidate;
+                    }
+                }
+            },
+        }
+    }
+    owners
+}
+
+/// The network namespace of a process.
+pub(crate) fn namespace_of(root: &Root, pid: u32) -> Option<u64> {
+    let link = std::fs::read_link(root.proc(format!("{pid}/ns/net"))).ok()?;
+    cgroup::net_namespace(link.as_os_str().as_bytes())
+}
+
+fn put_interfaces(pid: u32, labels: SharedId, root: &Root, desk: &mut Desk, sheet: &mut Sheet<'_>) {
+    let path = root.procfs.join(pid.to_string()).join(Path::new("net/dev"));
+    let Some(text) = desk.read_path(&path) else { return };
+    for device in netdev::parse(text).value {
+        if is_ignored(device.name) {
+            continue;
+        }
+        let [receive_bytes, receive_packets, receive_errors, receive_dropped, ..] = device.receive;
+        let [transmit_bytes, transmit_packets, transmit_errors, transmit_dropped, ..] = device.transmit;
+        let figures = [
+            (Metric::NetReceiveBytes, receive_bytes),
+            (Metric::NetReceivePackets, receive_packets),
+            (Metric::NetReceiveErrors, receive_errors),
+            (Metric::NetReceiveDropped, receive_dropped),
+            (Metric::NetTransmitBytes, transmit_bytes),
+            (Metric::NetTransmitPackets, transmit_packets),
+            (Metric::NetTransmitErrors, transmit_errors),
+            (Metric::NetTransmitDropped, transmit_dropped),
+        ];
+        for (metric, value) in figures {
+            sheet.put(metric, labels, &[("interface", device.name)], value as f64);
+        }
+    }
+}
+
+/// Loopback, and the host's ends of containers' links, which those containers show themselves.
+fn is_ignored(interface: &str) -> bool {
+    ["lo", "veth", "docker", "nerdctl"]
+        .iter()
+        .any(|prefix| interface.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix)))
+}
+
+#[cfg(test)]
+mod tests {
+    use agent_exposition::Page;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(candidates: &[(u32, Network, Option<u64>)], host: Option<u64>, want: &[u32]) {
+        let labels = Page::new().shared([("id", "/x")]);
+        let candidates: Vec<_> = candidates
+            .iter()
+            .map(|(pid, network, namespace)| Candidate { labels, pid: *pid, network: *network, namespace: *namespace })
+            .collect();
+        assert_eq!(owners(&candidates, host).iter().map(|c| c.pid).collect::<Vec<_>>(), want);
+    }
+
+    #[test]
+    fn each_namespace_is_counted_once() {
+        use Network::{Host, Other, Own};
+        check(&[(10, Own, Some(1)), (11, Own, Some(2))], Some(9), &[10, 11]);
+        check(&[(10, Host, Some(9)), (11, Own, Some(2))], Some(9), &[11]);
+        check(&[(10, Own, Some(9))], Some(9), &[]);
+        check(&[(10, Other, Some(1)), (11, Own, Some(1)), (12, Other, Some(1))], Some(9), &[11]);
+        check(&[(10, Other, Some(1)), (12, Other, Some(1))], Some(9), &[10]);
+    }
+
+    #[test]
+    fn without_namespaces_the_runtime_decides() {
+        use Network::{Host, Other, Own};
+        check(&[(10, Own, None), (11, Host, None), (12, Other, None)], None, &[10]);
+    }
+
+    #[test]
+    fn interfaces() {
+        for name in ["lo", "veth1a2b", "docker0", "docker_gwbridge", "nerdctl0", "VETHx"] {
+            assert!(is_ignored(name), "{name}");
+        }
+        for name in ["eth0", "br-0a1b", "wlan0", "l", "flannel.1"] {
+            assert!(!is_ignored(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Processes and threads: `cgroup.procs` and `pids.*`.
+
+use agent_procfs::cgroup::{self, Limit};
+
+use super::Reading;
+use crate::catalogue::Metric;
+use crate::cgroups::{Cgroup, Controller, Desk, File, Layout, Version};
+
+/// The tasks and their limit; the processes are counted over the whole tree by the caller.
+pub(crate) fn collect(reading: &mut Reading<'_, '_>) {
+    let (current, max) = match reading.layout.version(Controller::Pids) {
+        Some(Version::V1) => (File::V1PidsCurrent, File::V1PidsMax),
+        Some(Version::V2) => (File::V2PidsCurrent, File::V2PidsMax),
+        None => return,
+    };
+    let threads = reading.number(current);
+    reading.put_some(Metric::Threads, threads);
+    let most = reading.read(max).and_then(cgroup::limit).map(|limit| match limit {
+        Limit::At(most) => most,
+        Limit::None => 0,
+    });
+    reading.put_some(Metric::ThreadsMax, most);
+}
+
+/// The processes of a cgroup itself, without those of the cgroups below.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Processes {
+    pub(crate) count: u64,
+    /// The one with the lowest id.
+    pub(crate) first: Option<u32>,
+    /// Whether the one that was asked for is among them.
+    pub(crate) has_wanted: bool,
+}
+
+/// Counts the processes, and looks for one of them.
+pub(crate) fn processes(
+    layout: &Layout,
+    desk: &mut Desk,
+    cgroup: &mut Cgroup,
+    wanted: Option<u32>,
+) -> Option<Processes> {
+    let file = if layout.v1(Controller::Pids).is_some() {
+        File::V1PidsProcs
+    } else if layout.v1(Controller::Cpu).is_some() {
+        File::V1CpuProcs
+    } else {
+        File::V2Procs
+    };
+    let text = desk.read(layout, cgroup, file)?;
+    Some(cgroup::pids(text).fold(Processes::default(), |processes, pid| Processes {
+        count: processes.count + 1,
+        first: Some(processes.first.map_or(pid, |first| first.min(pid))),
+        has_wanted: processes.has_wanted || Some(pid) == wanted,
+    }))
+}

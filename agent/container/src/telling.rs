@@ -1,0 +1,88 @@
+//! What the container side tells about itself.
+
+use std::time::UNIX_EPOCH;
+
+use agent_exposition::{Kind, Page};
+
+use crate::background::disk::DiskBoard;
+use crate::background::load::LoadBoard;
+use crate::collect::Collection;
+use crate::runtimes::{Failure, RUNTIMES, View};
+
+/// cAdvisor's own two.
+pub(crate) fn put_scrape_errors(page: &mut Page, containers: bool, machine: bool) {
+    page.single(
+        "container_scrape_error",
+        "1 when no cgroup hierarchy could be read at all; a single bad cgroup does not count here.",
+        Kind::Gauge,
+        f64::from(u8::from(containers)),
+    );
+    page.single(
+        "machine_scrape_error",
+        "1 when the machine's CPUs or memory could not be read.",
+        Kind::Gauge,
+        f64::from(u8::from(machine)),
+    );
+}
+
+/// Errors, sizes and the runtime's connection.
+pub(crate) fn put(page: &mut Page, collection: &Collection, view: &View) {
+    let errors = page.family(
+        "atalaia_container_errors_total",
+        "Files of cgroups that are there and could not be read.",
+        Kind::Counter,
+    );
+    page.sample(errors, &[("reason", "unreadable")], collection.desk.unreadable as f64);
+    page.single(
+        "atalaia_container_cgroups_left_out",
+        "Cgroups left out: too many, or a name that is no text.",
+        Kind::Gauge,
+        collection.tree.left_out as f64,
+    );
+    let (containers, cgroups) = collection.counts();
+    page.single("atalaia_container_count", "Containers that were found.", Kind::Gauge, containers as f64);
+    page.single("atalaia_container_cgroups", "Cgroups that were found.", Kind::Gauge, cgroups as f64);
+    for spec in RUNTIMES {
+        put_runtime(page, spec.name, view);
+    }
+}
+
+fn put_runtime(page: &mut Page, runtime: &str, view: &View) {
+    let telling = view.telling();
+    let labels = &[("runtime", runtime)];
+    let connected = page.family("atalaia_container_runtime_connected", "1 while the runtime is followed.", Kind::Gauge);
+    page.sample(connected, labels, f64::from(u8::from(telling.connected)));
+    let events =
+        page.family("atalaia_container_runtime_events_total", "Events of the runtime that came in.", Kind::Counter);
+    page.sample(events, labels, telling.events as f64);
+    if let Some(last) = telling.last_event.and_then(|last| last.duration_since(UNIX_EPOCH).ok()) {
+        let family = page.family(
+            "atalaia_container_runtime_last_event_timestamp_seconds",
+            "When the runtime's last event came in, seconds since 1970.",
+            Kind::Gauge,
+        );
+        page.sample(family, labels, last.as_secs() as f64);
+    }
+    let failures = page.family(
+        "atalaia_container_runtime_failures_total",
+        "How often following the runtime failed, by reason.",
+        Kind::Counter,
+    );
+    for failure in Failure::ALL {
+        let count = telling.failures.get(&failure).copied().unwrap_or(0);
+        page.sample(failures, &[("reason", failure.reason()), ("runtime", runtime)], count as f64);
+    }
+}
+
+/// What the background threads cost.
+pub(crate) fn put_costs(page: &mut Page, load: &LoadBoard, disk: &DiskBoard) {
+    let family = page.family(
+        "atalaia_container_background_cpu_seconds_total",
+        "CPU time of the threads that sample the load and measure disk use.",
+        Kind::Counter,
+    );
+    for (name, cost) in [("disk", &disk.cost), ("load", &load.cost)] {
+        let nanos = cost.load(std::sync::atomic::Ordering::Relaxed);
+        page.sample(family, &[("thread", name)], nanos as f64 / 1e9);
+    }
+}
