@@ -30,8 +30,8 @@ impl Notes {
         ));
     }
 
-    pub fn sort_in_range_query(&mut self, function: &str) {
-        self.warn(format!("{function} has no effect in a range query, whose series are ordered by their labels"));
+    pub fn sort_in_range_query(&mut self) {
+        self.warn("sort is ineffective for range queries since results are always ordered by labels".to_owned());
     }
 
     pub fn possible_non_counter(&mut self, metric: &str) {

@@ -236,8 +236,11 @@ fn to_count(k: f64) -> Result<usize, QueryError> {
     if k.is_nan() {
         return Err(QueryError::Execution("Parameter value is NaN".to_owned()));
     }
-    if !(-9.223_372_036_854_776e18..9.223_372_036_854_776e18).contains(&k) {
-        return Err(QueryError::Execution(format!("Scalar value {} overflows int64", to_message(k))));
+    // The bounds of 64-bit integers, both of them powers of two.
+    let bound = 2.0_f64.powi(63);
+    if k <= -bound || k >= bound {
+        let direction = if k < 0.0 { "underflows" } else { "overflows" };
+        return Err(QueryError::Execution(format!("Scalar value {} {direction} int64", to_message(k))));
     }
     // `as` saturates, and truncates as Go does.
     Ok(if k < 1.0 { 0 } else { k as usize })

@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use crate::QueryError;
 use crate::eval::{Column, Evaluator, Grid, Operand};
 use crate::expr::{Call, Expr};
+use crate::notes::Notes;
 
 pub(super) fn ascending(evaluator: &Evaluator<'_>, call: &Call, grid: &Grid) -> Result<Operand, QueryError> {
     sort(evaluator, call, grid, |a, b| nan_last(value(a), value(b), Ordering::Less))
@@ -29,8 +30,8 @@ fn sort(
     compare: impl Fn(&Column, &Column) -> Ordering,
 ) -> Result<Operand, QueryError> {
     let mut columns = evaluator.vector_arg(call, 0, grid)?;
-    if evaluator.is_range_query() {
-        evaluator.note(|notes| notes.sort_in_range_query(call.function.name));
+    if evaluator.query_grid().steps > 1 {
+        evaluator.note(Notes::sort_in_range_query);
     } else {
         columns.series.sort_by(compare);
     }
