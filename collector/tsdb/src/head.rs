@@ -5,6 +5,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use crate::encoding::chunk::OpenChunk;
 use crate::index::{Generation, Slot};
+use crate::options::Options;
 use crate::store::{FULL_CHUNK_BYTES, Locator, Store};
 
 /// Slots in a row that share a shard: the series of one target were mostly made in a row, and an append that goes
@@ -16,6 +17,23 @@ const SHARDS: usize = 16;
 
 /// Locators are made room for in steps of this many.
 const LOCATOR_STEP: usize = 4;
+
+/// A chunk that stays small takes so many times the samples of a full one: a query for its newest samples has to
+/// unpack all of them.
+const MOST_SAMPLES: u16 = 4;
+
+/// When a chunk is full, as [`Options`] say.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ChunkSize {
+    samples: u16,
+    bytes: usize,
+}
+
+impl ChunkSize {
+    pub(crate) fn of(options: &Options) -> Self {
+        Self { samples: options.chunk_samples.max(2), bytes: options.chunk_bytes }
+    }
+}
 
 /// What the window knows of one series.
 pub(crate) struct Series {
@@ -71,14 +89,19 @@ impl Series {
 
     /// Appends a sample, and closes the chunk when that fills it.
     #[inline]
-    pub(crate) fn push(&mut self, slot: Slot, sample: (TimestampMs, u64), chunk_samples: u16, store: &Store) {
+    pub(crate) fn push(&mut self, slot: Slot, sample: (TimestampMs, u64), size: ChunkSize, store: &Store) {
         self.chunk.push(sample.0, sample.1);
-        // The first chunks end at different lengths, so that series made together do not all write together.
-        let first = self.closed.is_empty();
-        let full = if first { chunk_samples - slot as u16 % (chunk_samples / 2 + 1) } else { chunk_samples };
-        if self.chunk.count() >= full || self.chunk.len() >= FULL_CHUNK_BYTES {
+        if self.chunk.count() >= size.samples / 2 && self.is_full(slot, size) || self.chunk.len() >= FULL_CHUNK_BYTES {
             self.close(slot, store);
         }
+    }
+
+    fn is_full(&self, slot: Slot, size: ChunkSize) -> bool {
+        // The first chunks end at different lengths, so that series made together do not all write together.
+        let earlier = if self.closed.is_empty() { slot as u16 % (size.samples / 2 + 1) } else { 0 };
+        let samples = size.samples - earlier;
+        let count = self.chunk.count();
+        count >= samples && (self.chunk.len() >= size.bytes || count >= samples.saturating_mul(MOST_SAMPLES))
     }
 
     /// Hands the open chunk to the store.

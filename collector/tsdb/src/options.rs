@@ -13,8 +13,12 @@ pub struct Options {
     pub retention_bytes: Option<u64>,
     /// Bound on the number of series; `resolve` of one more fails. Default 2,000,000.
     pub max_series: usize,
-    /// Samples in a full chunk. Default 120, as in Prometheus.
+    /// Samples in a full chunk. Default 120, as in Prometheus. One that is small by then takes up to four times as
+    /// many: see `chunk_bytes`.
     pub chunk_samples: u16,
+    /// Bytes from which a chunk with enough samples is full. What hardly changes needs fewer chunks like this, and
+    /// each closed one costs memory. Default 160.
+    pub chunk_bytes: usize,
     /// How far in the future a sample may lie, in milliseconds. Default 10 minutes, as in Prometheus.
     pub future_limit_ms: i64,
     /// How far back an instant query looks, in milliseconds: a series that ended with a stale marker twice this
@@ -43,6 +47,7 @@ impl Options {
             retention_bytes: None,
             max_series: 2_000_000,
             chunk_samples: 120,
+            chunk_bytes: 160,
             future_limit_ms: 600_000,
             lookback_ms: 300_000,
             wal_segment_bytes: 32 << 20,

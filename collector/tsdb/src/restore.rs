@@ -19,7 +19,7 @@ use crate::encoding::frame::{FILE_HEADER_LEN, FileKind};
 use crate::encoding::record::{self, ChunkRecord, Record, SeriesId};
 use crate::error::OpenError;
 use crate::frame_reader::{FrameReader, Next};
-use crate::head::{Head, Series};
+use crate::head::{ChunkSize, Head, Series};
 use crate::index::{Generation, Index, Slot};
 use crate::log::{Log, Sealed};
 use crate::metrics::Metrics;
@@ -75,7 +75,7 @@ pub(crate) fn restore(
     let store = Store::new(Arc::clone(disk), chunks_dir.clone(), next_file, options, metrics.clone());
     let mut restorer = Restorer {
         disk,
-        options,
+        chunk_size: ChunkSize::of(options),
         metrics,
         now_ms,
         index: Index::default(),
@@ -108,7 +108,7 @@ pub(crate) fn restore(
 
 struct Restorer<'a> {
     disk: &'a Arc<dyn Disk>,
-    options: &'a Options,
+    chunk_size: ChunkSize,
     metrics: &'a Metrics,
     now_ms: TimestampMs,
     index: Index,
@@ -280,7 +280,7 @@ impl Restorer<'_> {
         for sample in Samples::new(chunk.packed, chunk.count, chunk.first_ms) {
             if sample.timestamp_ms > series.chunk.newest_ms() {
                 let sample = (sample.timestamp_ms, sample.value.to_bits());
-                series.push(slot, sample, self.options.chunk_samples, &self.store);
+                series.push(slot, sample, self.chunk_size, &self.store);
             }
         }
         if series.chunk.is_empty() && chunk.newest_ms > series.chunk.newest_ms() {
@@ -299,7 +299,7 @@ impl Restorer<'_> {
                     let Some(series) = cursor.get(slot, generation) else { continue };
                     if sample.timestamp_ms > series.chunk.newest_ms() {
                         let pair = (sample.timestamp_ms, sample.value_bits);
-                        series.push(slot, pair, self.options.chunk_samples, &self.store);
+                        series.push(slot, pair, self.chunk_size, &self.store);
                         self.samples += 1;
                     }
                 }

@@ -11,7 +11,7 @@ use parking_lot::{Mutex, RwLock};
 use prometheus_client::registry::Registry;
 
 use crate::disk::{Disk, OsDisk};
-use crate::head::{Cursor, Head, Series, Verdict};
+use crate::head::{ChunkSize, Cursor, Head, Series, Verdict};
 use crate::index::{self, Index};
 use crate::log::Log;
 use crate::maintain::Schedule;
@@ -33,6 +33,7 @@ pub struct Window {
     pub(crate) store: Store,
     /// What the samples spanned at the last sweep.
     pub(crate) span: Mutex<Span>,
+    chunk_size: ChunkSize,
     pub(crate) options: Options,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) forward: Arc<dyn Forward>,
@@ -71,12 +72,11 @@ impl Window {
     /// As [`open`](Self::open).
     pub fn open_on(
         disk: Arc<dyn Disk>,
-        mut options: Options,
+        options: Options,
         clock: Arc<dyn Clock>,
         forward: Arc<dyn Forward>,
         registry: &mut Registry,
     ) -> Result<Arc<Self>, OpenError> {
-        options.chunk_samples = options.chunk_samples.max(2);
         let metrics = Metrics::register(registry);
         let lock = restore::take_directory(&*disk, &options.dir)?;
         let restored = restore::restore(&disk, &options, &metrics, clock.now_ms())?;
@@ -87,6 +87,7 @@ impl Window {
             head: restored.head,
             store: restored.store,
             span: Mutex::new(Span::EMPTY),
+            chunk_size: ChunkSize::of(&options),
             options,
             clock,
             forward,
@@ -136,7 +137,7 @@ impl Window {
                 series.logged_in = log.epoch();
                 log.define(slot, &series.labels);
             }
-            series.push(slot, (at_ms, sample.value.to_bits()), self.options.chunk_samples, &self.store);
+            series.push(slot, (at_ms, sample.value.to_bits()), self.chunk_size, &self.store);
             log.push(slot, at_ms, sample.value);
         }
         verdict

@@ -117,6 +117,24 @@ fn selects_by_time_over_closed_and_open_chunks() {
     assert!(stand.select(i64::MIN, T - 1, &[Matcher::equal("__name__", "a")]).is_empty());
 }
 
+#[test]
+fn a_chunk_that_stays_small_takes_more_samples() {
+    let closed_after = |samples: i64, value: fn(f64) -> f64| {
+        let stand = Stand::on(Default::default(), Options { chunk_bytes: 160, ..options() }, T);
+        for i in 0..samples {
+            stand.append(&[("a", T + i, value(i as f64))]);
+        }
+        assert_eq!(stand.content(), one("a", (0..samples).map(|i| (T + i, value(i as f64)))));
+        assert_eq!(stand.after_crash(options()).content(), stand.content());
+        stand.metric("prometheus_tsdb_head_chunks_created_total")
+    };
+    assert_eq!(closed_after(479, |_| 1.0), 0.0);
+    assert_eq!(closed_after(480, |_| 1.0), 1.0);
+    // A counter has more than 160 bytes at 120 samples, noise has 512 before that.
+    assert_eq!(closed_after(120, |i| 1_000.0 + 37.0 * i + i % 7.0), 1.0);
+    assert_eq!(closed_after(100, f64::sin), 1.0);
+}
+
 struct Room(AtomicUsize);
 
 impl Budget for Room {

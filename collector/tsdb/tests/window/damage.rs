@@ -233,7 +233,7 @@ fn a_lost_definition_never_lends_its_samples_to_another_series() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
 
     /// Whatever the files hold, the window opens, gives no sample that never was, and works from then on.
     #[test]

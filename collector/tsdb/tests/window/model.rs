@@ -77,7 +77,7 @@ fn check_against(stand: &Stand, model: &Content, newest: i64) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
 
     #[test]
     fn holds_what_a_map_holds(steps in proptest::collection::vec(any_step(), 1..40)) {

@@ -64,8 +64,9 @@ pub struct Stand {
     pub window: Arc<Window>,
 }
 
+/// Chunks are closed by their number of samples alone, and checkpoints are made when a test asks for them.
 pub fn options() -> Options {
-    Options { checkpoint_interval_ms: i64::MAX, ..Options::new("/data") }
+    Options { chunk_bytes: 0, checkpoint_interval_ms: i64::MAX, ..Options::new("/data") }
 }
 
 impl Stand {
