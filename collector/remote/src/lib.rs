@@ -8,6 +8,8 @@ mod config;
 mod destination;
 mod destinations;
 mod error;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod intake;
 mod line_protocol;
 mod metrics;
