@@ -3,17 +3,14 @@
 use std::borrow::Cow;
 
 use super::float::parse_float;
-use super::series::{name_len, quoted};
+use super::series::{name_len, quoted, skip_blanks};
 use super::{Cause, Event, Item, Raw, SampleLine, Scanner};
 use crate::escape::unescape;
 use crate::{Format, Kind};
 
-const BLANKS: [char; 2] = [' ', '\t'];
-
 /// A line of the text format; `None` when it is blank.
-pub(super) fn text(line: &[u8]) -> Result<Option<Event<'_>>, Cause> {
-    let Ok(line) = std::str::from_utf8(line) else { return text_not_utf8(line) };
-    let line = line.trim_start_matches(BLANKS);
+pub(super) fn text(line: &str) -> Result<Option<Event<'_>>, Cause> {
+    let line = skip_blanks(line);
     if line.is_empty() {
         return Ok(None);
     }
@@ -21,44 +18,46 @@ pub(super) fn text(line: &[u8]) -> Result<Option<Event<'_>>, Cause> {
         return text_comment(comment).map(Some);
     }
     let mut sample = series(line, Format::Text004)?;
-    let rest = after(line, sample.series).trim_start_matches(BLANKS);
+    let rest = skip_blanks(after(line, sample.series));
     let (value, rest) = split_word(rest);
     sample.value = number(value)?;
-    let (time, rest) = split_word(rest.trim_start_matches(BLANKS));
+    let (time, rest) = split_word(skip_blanks(rest));
     if !time.is_empty() {
         // The text format has no sign here.
         let digits = time.bytes().all(|b| b.is_ascii_digit());
         let time = time.parse().ok().filter(|_| digits).ok_or_else(|| Cause::Timestamp(time.to_owned()))?;
         sample.timestamp_ms = Some(time);
     }
-    match rest.trim_start_matches(BLANKS) {
+    match skip_blanks(rest) {
         "" => Ok(Some(Event::Sample(sample))),
         rest => Err(Cause::Trailing(rest.to_owned())),
     }
 }
 
 /// Only a comment that means nothing may hold bytes that are not UTF-8.
-fn text_not_utf8(line: &[u8]) -> Result<Option<Event<'_>>, Cause> {
+pub(super) fn text_not_utf8(line: &[u8]) -> Result<Event<'_>, Cause> {
     let valid = match std::str::from_utf8(line) {
         Ok(valid) => valid,
         Err(error) => line.get(..error.valid_up_to()).and_then(|l| std::str::from_utf8(l).ok()).unwrap_or(""),
     };
-    match valid.trim_start_matches(BLANKS).strip_prefix('#') {
-        Some(comment) if metadata_word(comment).is_none() => Ok(Some(Event::Comment)),
+    match skip_blanks(valid).strip_prefix('#') {
+        Some(comment) if metadata_word(comment).is_none() => Ok(Event::Comment),
         _ => Err(Cause::Utf8),
     }
 }
 
 /// `HELP` or `TYPE` with what follows it.
 fn metadata_word(comment: &str) -> Option<(&str, &str)> {
-    let (word, rest) = comment.strip_prefix(BLANKS)?.trim_start_matches(BLANKS).split_at_checked(4)?;
-    (matches!(word, "HELP" | "TYPE") && rest.starts_with(BLANKS)).then_some((word, rest))
+    let trimmed = skip_blanks(comment);
+    let (word, rest) = trimmed.split_at_checked(4)?;
+    let apart = trimmed.len() < comment.len() && rest.starts_with([' ', '\t']);
+    (matches!(word, "HELP" | "TYPE") && apart).then_some((word, rest))
 }
 
 /// What follows `#` in the text format.
 fn text_comment(comment: &str) -> Result<Event<'_>, Cause> {
     let Some((word, rest)) = metadata_word(comment) else { return Ok(Event::Comment) };
-    let (name, rest) = metadata_name(rest.trim_start_matches(BLANKS))?;
+    let (name, rest) = metadata_name(skip_blanks(rest))?;
     // Whatever stands right after the name separates it from the text.
     let mut text = rest.chars();
     text.next();
@@ -78,8 +77,7 @@ fn text_comment(comment: &str) -> Result<Event<'_>, Cause> {
 }
 
 /// A line of OpenMetrics other than `# EOF`.
-pub(super) fn openmetrics(line: &[u8]) -> Result<Event<'_>, Cause> {
-    let line = std::str::from_utf8(line).map_err(|_| Cause::Utf8)?;
+pub(super) fn openmetrics(line: &str) -> Result<Event<'_>, Cause> {
     if let Some(comment) = line.strip_prefix("# ") {
         return openmetrics_metadata(comment);
     }
@@ -160,7 +158,7 @@ fn series(line: &str, format: Format) -> Result<SampleLine<'_>, Cause> {
     let (name, rest) = line.split_at(name_len(line, true));
     let mut name = (!name.is_empty()).then(|| Raw::bare(name));
     let opening = match format {
-        Format::Text004 => rest.trim_start_matches(BLANKS),
+        Format::Text004 => skip_blanks(rest),
         Format::OpenMetrics100 => rest,
     };
     let Some(inside) = opening.strip_prefix('{') else {

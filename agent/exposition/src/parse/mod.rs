@@ -166,11 +166,57 @@ impl Progress {
     }
 }
 
+/// What is left of a piece. Checking the whole for UTF-8 at once is much cheaper than line by line, which is left for
+/// pieces that are not: a comment may hold anything.
+#[derive(Clone, Copy, Debug)]
+enum Rest<'a> {
+    Text(&'a str),
+    Bytes(&'a [u8]),
+}
+
+/// A line without its newline; bytes when it is not UTF-8.
+enum Line<'a> {
+    Text(&'a str),
+    Bytes(&'a [u8]),
+}
+
+impl<'a> Rest<'a> {
+    fn new(piece: &'a [u8]) -> Self {
+        std::str::from_utf8(piece).map_or(Self::Bytes(piece), Self::Text)
+    }
+
+    /// Takes a line off, and says how many bytes that were.
+    fn next_line(&mut self) -> Option<(Line<'a>, usize)> {
+        let bytes = match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Bytes(bytes) => bytes,
+        };
+        if bytes.is_empty() {
+            return None;
+        }
+        let newline = memchr::memchr(b'\n', bytes);
+        let (length, taken) = newline.map_or((bytes.len(), bytes.len()), |at| (at, at + 1));
+        let line = match self {
+            Self::Text(text) => {
+                let line = text.get(..length).unwrap_or("");
+                *text = text.get(taken..).unwrap_or("");
+                Line::Text(line)
+            }
+            Self::Bytes(bytes) => {
+                let line = bytes.get(..length).unwrap_or(&[]);
+                *bytes = bytes.get(taken..).unwrap_or(&[]);
+                std::str::from_utf8(line).map_or(Line::Bytes(line), Line::Text)
+            }
+        };
+        Some((line, taken))
+    }
+}
+
 /// Reads a page as an iterator over its lines. After an error it gives nothing more.
 #[derive(Clone, Debug)]
 pub struct Parser<'a> {
     progress: Progress,
-    rest: &'a [u8],
+    rest: Rest<'a>,
     consumed: usize,
     /// Whether the page is over where `rest` is.
     whole: bool,
@@ -186,13 +232,14 @@ impl<'a> Parser<'a> {
     /// Reads the complete lines of a piece of a page; what follows the last newline stays for the next piece.
     pub fn lines(progress: Progress, piece: &'a [u8]) -> Self {
         let end = memchr::memrchr(b'\n', piece).map_or(0, |at| at + 1);
-        Self { progress, rest: piece.get(..end).unwrap_or(&[]), consumed: 0, whole: false, failed: false }
+        let complete = piece.get(..end).unwrap_or(&[]);
+        Self { progress, rest: Rest::new(complete), consumed: 0, whole: false, failed: false }
     }
 
     /// Reads the last piece of a page, whose last line may lack its newline, and checks that the page ends as its
     /// format demands.
     pub fn rest(progress: Progress, piece: &'a [u8]) -> Self {
-        Self { progress, rest: piece, consumed: 0, whole: true, failed: false }
+        Self { progress, rest: Rest::new(piece), consumed: 0, whole: true, failed: false }
     }
 
     /// How many bytes of the piece have been read.
@@ -205,32 +252,23 @@ impl<'a> Parser<'a> {
         self.progress
     }
 
-    fn next_line(&mut self) -> Option<&'a [u8]> {
-        if self.rest.is_empty() {
-            return None;
-        }
-        let length = memchr::memchr(b'\n', self.rest).unwrap_or(self.rest.len());
-        let (line, rest) = self.rest.split_at(length);
-        let rest = rest.strip_prefix(b"\n").unwrap_or(rest);
-        self.consumed += self.rest.len() - rest.len();
-        self.rest = rest;
-        self.progress.line += 1;
-        Some(line)
-    }
-
     fn advance(&mut self) -> Result<Option<Event<'a>>, Cause> {
-        while let Some(line) = self.next_line() {
+        while let Some((line, taken)) = self.rest.next_line() {
+            self.consumed += taken;
+            self.progress.line += 1;
             if self.progress.ended {
                 return Err(Cause::AfterEof);
             }
-            match self.progress.format {
-                Format::Text004 => {
+            match (self.progress.format, line) {
+                (Format::Text004, Line::Text(line)) => {
                     if let Some(event) = line::text(line)? {
                         return Ok(Some(event));
                     }
                 }
-                Format::OpenMetrics100 if line == b"# EOF" => self.progress.ended = true,
-                Format::OpenMetrics100 => return line::openmetrics(line).map(Some),
+                (Format::Text004, Line::Bytes(line)) => return line::text_not_utf8(line).map(Some),
+                (Format::OpenMetrics100, Line::Text("# EOF")) => self.progress.ended = true,
+                (Format::OpenMetrics100, Line::Text(line)) => return line::openmetrics(line).map(Some),
+                (Format::OpenMetrics100, Line::Bytes(_)) => return Err(Cause::Utf8),
             }
         }
         if self.whole && !self.progress.ended && self.progress.format == Format::OpenMetrics100 {

@@ -80,7 +80,7 @@ impl<'a> Scanner<'a> {
     /// Blanks may stand anywhere in the text format and nowhere in OpenMetrics.
     fn skip_blanks(&mut self) {
         if self.format == Format::Text004 {
-            self.rest = self.rest.trim_start_matches([' ', '\t']);
+            self.rest = skip_blanks(self.rest);
         }
     }
 
@@ -95,6 +95,16 @@ impl<'a> Scanner<'a> {
         self.rest = rest;
         Some(raw)
     }
+}
+
+/// `text` from its first byte on that is no blank.
+pub(super) fn skip_blanks(text: &str) -> &str {
+    let mut rest = text;
+    // Mostly there is none or one, so this costs a comparison or two.
+    while let Some(next) = rest.strip_prefix(' ').or_else(|| rest.strip_prefix('\t')) {
+        rest = next;
+    }
+    rest
 }
 
 /// Text in quotes at the start of `text`, and what follows it.
