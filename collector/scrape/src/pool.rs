@@ -103,8 +103,9 @@ impl Drop for Pool {
 
 async fn follow(inner: Arc<Inner>, mut groups: JobGroups) {
     loop {
-        groups.changed().await;
+        // First of all, as a provider may have reported before anybody listened.
         inner.sync();
+        groups.changed().await;
     }
 }
 
