@@ -7,12 +7,16 @@ use regex::Regex;
 use crate::{BuildError, FlagSpec, Flags, pattern};
 
 /// The fields that a flag's regular expression picks, with the name and help of their metric. Each field is matched
-/// when it is first seen; from then on it is looked up.
+/// when it is first seen. The kernel prints them in the same order every time, so that the next one asked for is
+/// nearly always the one that followed last time.
 pub(crate) struct Fields {
     pick: Option<Regex>,
     prefix: &'static str,
     help: fn(&str) -> String,
-    decided: HashMap<String, Option<(String, String)>>,
+    /// In the order in which they were first seen.
+    decided: Vec<(String, Option<(String, String)>)>,
+    by_name: HashMap<String, usize>,
+    next: usize,
 }
 
 /// More fields than any kernel has; a file of endless new names gets no further.
@@ -25,19 +29,66 @@ impl Fields {
         prefix: &'static str,
         help: fn(&str) -> String,
     ) -> Result<Self, BuildError> {
-        Ok(Self { pick: pattern::regex(flags, flag)?, prefix, help, decided: HashMap::new() })
+        Ok(Self {
+            pick: pattern::regex(flags, flag)?,
+            prefix,
+            help,
+            decided: Vec::new(),
+            by_name: HashMap::new(),
+            next: 0,
+        })
     }
 
     /// The metric's name and help; `None` for a field that is not wanted.
     pub(crate) fn wanted(&mut self, field: &str) -> Option<&(String, String)> {
-        if !self.decided.contains_key(field) {
-            if self.decided.len() >= MOST {
-                return None;
-            }
-            let picked = self.pick.as_ref().is_none_or(|pick| pick.is_match(field));
-            let metric = picked.then(|| (format!("{}{field}", self.prefix), (self.help)(field)));
-            self.decided.insert(field.to_owned(), metric);
+        let index = match self.decided.get(self.next) {
+            Some((expected, _)) if expected == field => self.next,
+            _ => match self.by_name.get(field) {
+                Some(index) => *index,
+                None => self.decide(field)?,
+            },
+        };
+        self.next = index + 1;
+        self.decided.get(index)?.1.as_ref()
+    }
+
+    fn decide(&mut self, field: &str) -> Option<usize> {
+        let index = self.decided.len();
+        if index >= MOST {
+            return None;
         }
-        self.decided.get(field)?.as_ref()
+        let picked = self.pick.as_ref().is_none_or(|pick| pick.is_match(field));
+        let metric = picked.then(|| (format!("{}{field}", self.prefix), (self.help)(field)));
+        self.decided.push((field.to_owned(), metric));
+        self.by_name.insert(field.to_owned(), index);
+        Some(index)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(expression: &'static str) -> Fields {
+        let mut flags = Flags::default();
+        flags.push("x", expression);
+        Fields::build(&flags, &FlagSpec::value("x", ""), "p_", str::to_uppercase).unwrap()
+    }
+
+    #[test]
+    fn any_order_gives_the_same_answer() {
+        let mut fields = fields("^a");
+        for field in ["ab", "b", "ac", "ab", "b", "ac", "ac", "b", "ab", "new", "ab"] {
+            let want = field.starts_with('a').then(|| (format!("p_{field}"), field.to_uppercase()));
+            assert_eq!(fields.wanted(field), want.as_ref(), "{field}");
+        }
+        assert_eq!(fields.decided.len(), 4);
+    }
+
+    #[test]
+    fn endless_new_names_get_no_further() {
+        let mut fields = fields(".");
+        let wanted = (0..2 * MOST).filter(|i| fields.wanted(&i.to_string()).is_some()).count();
+        assert_eq!(wanted, MOST);
     }
 }

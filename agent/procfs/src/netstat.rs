@@ -12,13 +12,27 @@ pub struct Table<'a> {
     values: &'a [u8],
 }
 
+/// One field of a protocol. Most readers want few of the many there are, so its number is read on demand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field<'a> {
+    /// Such as `ListenDrops`.
+    pub name: &'a str,
+    value: &'a [u8],
+}
+
+impl Field<'_> {
+    /// Its value; `None` when it is no number. Signed: `Tcp` has `MaxConn -1`.
+    pub fn value(&self) -> Option<i64> {
+        scan::signed(self.value)
+    }
+}
+
 impl<'a> Table<'a> {
-    /// Names and values; a field whose name is no word or whose value is no number is left out. Values are signed:
-    /// `Tcp` has `MaxConn -1`.
-    pub fn fields(&self) -> impl Iterator<Item = (&'a str, i64)> {
+    /// The fields; one whose name is no word is left out.
+    pub fn fields(&self) -> impl Iterator<Item = Field<'a>> {
         scan::fields(self.names).zip(scan::fields(self.values)).filter_map(|(name, value)| {
-            let name = scan::text(name).filter(|n| scan::is_word(n.as_bytes()))?;
-            Some((name, scan::signed(value)?))
+            let name = Some(name).filter(|name| scan::is_word(name)).and_then(scan::text)?;
+            Some(Field { name, value })
         })
     }
 }
@@ -53,7 +67,9 @@ pub fn parse(bytes: &[u8]) -> Lossy<Vec<Table<'_>>> {
 
 fn table<'a>(protocol: &'a [u8], names: &'a [u8], values: &'a [u8]) -> Option<Table<'a>> {
     let protocol = scan::text(protocol).filter(|p| scan::is_word(p.as_bytes()))?;
-    (scan::fields(names).count() == scan::fields(values).count()).then_some(Table { protocol, names, values })
+    // The kernel puts one blank before each.
+    let blanks = |line| memchr::memchr_iter(b' ', line).count();
+    (blanks(names) == blanks(values)).then_some(Table { protocol, names, values })
 }
 
 /// A line of `/proc/net/snmp6`.
@@ -93,10 +109,16 @@ mod tests {
     fn names_meet_their_values() {
         let got = parse(b"Tcp: RtoMin MaxConn InErrs\nTcp: 200 -1 5\nIpExt: InOctets\nIpExt: 7\n");
         assert_eq!(got.bad_lines, 0);
-        let fields: Vec<_> = got.value.iter().flat_map(|t| t.fields().map(|(n, v)| (t.protocol, n, v))).collect();
+        let fields: Vec<_> =
+            got.value.iter().flat_map(|t| t.fields().map(|f| (t.protocol, f.name, f.value()))).collect();
         assert_eq!(
             fields,
-            [("Tcp", "RtoMin", 200), ("Tcp", "MaxConn", -1), ("Tcp", "InErrs", 5), ("IpExt", "InOctets", 7)]
+            [
+                ("Tcp", "RtoMin", Some(200)),
+                ("Tcp", "MaxConn", Some(-1)),
+                ("Tcp", "InErrs", Some(5)),
+                ("IpExt", "InOctets", Some(7))
+            ]
         );
     }
 
@@ -119,7 +141,8 @@ mod tests {
     #[test]
     fn a_value_that_is_no_number_costs_that_field() {
         let got = parse(b"Tcp: A B\nTcp: x 2\n");
-        assert_eq!(got.value[0].fields().collect::<Vec<_>>(), [("B", 2)]);
+        let fields: Vec<_> = got.value[0].fields().map(|f| (f.name, f.value())).collect();
+        assert_eq!(fields, [("A", None), ("B", Some(2))]);
     }
 
     #[test]
@@ -135,7 +158,7 @@ mod tests {
         #[test]
         fn never_panics(bytes: Vec<u8>) {
             for table in parse(&bytes).value {
-                table.fields().count();
+                table.fields().filter_map(|field| field.value()).count();
             }
             let _ = parse6(&bytes);
         }

@@ -1,7 +1,7 @@
 //! Size and use of mounted file systems, from `/proc/1/mountinfo` and `statfs(2)`.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -131,6 +131,8 @@ struct Reported {
     major: String,
     minor: String,
     read_only: bool,
+    /// Whether asking it can never block.
+    is_local: bool,
 }
 
 impl Collector for Filesystem {
@@ -140,11 +142,14 @@ impl Collector for Filesystem {
 
     fn collect(&mut self, page: &mut Page) -> Result<Outcome, CollectError> {
         self.refresh()?;
-        let targets: Vec<_> = self.mounts.iter().map(|mount| Arc::clone(&mount.target)).collect();
-        let replies = self.pool.ask(&targets, self.wait_until());
+        let others = self.mounts.iter().filter(|mount| !mount.is_local);
+        let others: Vec<_> = others.map(|mount| Arc::clone(&mount.target)).collect();
+        let until = self.wait_until();
+        let mut replies = if others.is_empty() { Vec::new() } else { self.pool.ask(&others, until) }.into_iter();
         let families = Families::of(page);
-        for (mount, reply) in self.mounts.iter().zip(&replies) {
-            families.add(page, mount, reply);
+        for mount in &self.mounts {
+            let reply = if mount.is_local { Some(ask(&mount.target.path)) } else { replies.next() };
+            families.add(page, mount, &reply.unwrap_or(Reply::NotAsked));
         }
         Ok(if self.mounts.is_empty() { Outcome::Nothing } else { Outcome::Collected })
     }
@@ -164,9 +169,10 @@ impl Filesystem {
         self.listed = bytes.to_vec();
         let mounts = self.mountinfo.keep(mountinfo::parse(&self.listed));
         let mut seen = HashSet::new();
+        let local = local_mounts(&mounts, &self.rootfs);
         self.mounts = mounts
             .iter()
-            .filter_map(|mount| report(mount, &self.rootfs))
+            .filter_map(|mount| report(mount, &self.rootfs, local.contains(&mount.id)))
             .filter(|mount| self.mount_points.allows(&mount.mount_point) && self.fs_types.allows(&mount.fs_type))
             .filter(|mount| seen.insert([mount.device.clone(), mount.mount_point.clone(), mount.fs_type.clone()]))
             .collect();
@@ -183,7 +189,7 @@ impl Filesystem {
     }
 }
 
-fn report(mount: &Mount, rootfs: &Path) -> Option<Reported> {
+fn report(mount: &Mount, rootfs: &Path, is_local: bool) -> Option<Reported> {
     let inside = Path::new(OsStr::from_bytes(&mount.mount_point));
     // With --path.rootfs=/host the kernel lists /host/home, which is /home of the machine.
     let shown = match inside.strip_prefix(rootfs) {
@@ -199,7 +205,40 @@ fn report(mount: &Mount, rootfs: &Path) -> Option<Reported> {
         major: mount.major.to_string(),
         minor: mount.minor.to_string(),
         read_only: mount.is_read_only(),
+        is_local,
     })
+}
+
+/// The mounts whose `statfs` answers from memory, so that no thread is needed to ask them: their type keeps the
+/// numbers at hand, and so do all mounts that the way to them leads through. (The directories on that way cannot leave
+/// the kernel's cache while something is mounted there.) Through another root the way is not known.
+fn local_mounts(mounts: &[Mount], rootfs: &Path) -> HashSet<u64> {
+    const IN_MEMORY: [&[u8]; 9] =
+        [b"devtmpfs", b"ext2", b"ext3", b"ext4", b"proc", b"ramfs", b"sysfs", b"tmpfs", b"xfs"];
+    if rootfs != Path::new("/") {
+        return HashSet::new();
+    }
+    let mut parents: HashMap<u64, u64> = HashMap::new();
+    for mount in mounts.iter().filter(|mount| IN_MEMORY.contains(&mount.fs_type)) {
+        parents.insert(mount.id, mount.parent);
+    }
+    let listed: HashSet<_> = mounts.iter().map(|mount| mount.id).collect();
+    // A parent that is not listed is beyond this root. No chain is longer than the list, even one that bites its tail.
+    let is_local = |id: &u64| {
+        let mut at = *id;
+        for _ in 0..=mounts.len() {
+            match parents.get(&at) {
+                Some(parent) => at = *parent,
+                None => return !listed.contains(&at),
+            }
+        }
+        false
+    };
+    parents.keys().copied().filter(|id| is_local(id)).collect()
+}
+
+fn ask(path: &Path) -> Reply {
+    statfs(path).map_or_else(Reply::Refused, Reply::Usage)
 }
 
 fn statfs(path: &Path) -> io::Result<Usage> {
@@ -316,7 +355,7 @@ mod tests {
         fn check(rootfs: &str, mount_point: &str, shown: &str, asked: &str) {
             let line = format!("1 0 8:1 / {mount_point} rw - ext4 /dev/sda1 rw");
             let mounts = mountinfo::parse(line.as_bytes()).value;
-            let got = report(&mounts[0], Path::new(rootfs)).unwrap();
+            let got = report(&mounts[0], Path::new(rootfs), false).unwrap();
             assert_eq!((got.mount_point.as_str(), got.target.path.to_str().unwrap()), (shown, asked));
         }
         check("/", "/", "/", "/");
@@ -325,5 +364,26 @@ mod tests {
         check("/host", "/host/home", "/home", "/host/home");
         check("/host", "/home", "/home", "/host/home");
         check("/host", "/hostage", "/hostage", "/host/hostage");
+    }
+
+    #[test]
+    fn only_mounts_that_are_reached_through_memory_are_local() {
+        #[track_caller]
+        fn check(lines: &[&str], rootfs: &str, want: &[u64]) {
+            let text = lines.join("\n");
+            let mut got: Vec<_> =
+                local_mounts(&mountinfo::parse(text.as_bytes()).value, Path::new(rootfs)).into_iter().collect();
+            got.sort_unstable();
+            assert_eq!(got, want);
+        }
+        let root = "1 0 8:1 / / rw - ext4 /dev/sda1 rw";
+        let nfs = "2 1 0:9 / /nfs rw - nfs4 nas:/x rw";
+        let below_nfs = "3 2 8:2 / /nfs/local rw - ext4 /dev/sdb1 rw";
+        let run = "4 1 0:3 / /run rw - tmpfs tmpfs rw";
+        let user = "5 4 0:4 / /run/user rw - tmpfs tmpfs rw";
+        check(&[root, nfs, below_nfs, run, user], "/", &[1, 4, 5]);
+        check(&[user, run, root], "/", &[1, 4, 5]);
+        check(&[root, run], "/host", &[]);
+        check(&["7 8 8:1 / /a rw - ext4 a rw", "8 7 8:1 / /b rw - ext4 b rw"], "/", &[]);
     }
 }

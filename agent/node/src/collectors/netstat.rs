@@ -45,20 +45,23 @@ struct Netstat {
 impl Collector for Netstat {
     fn collect(&mut self, page: &mut Page) -> Result<Outcome, CollectError> {
         let Self { tables, snmp6, fields, key } = self;
-        let mut add = |protocol: &str, name: &str, value: f64| {
+        let mut add = |protocol: &str, name: &str, value: &dyn Fn() -> Option<f64>| {
             key.clear();
             key.extend([protocol, "_", name]);
-            if let Some((name, help)) = fields.wanted(key) {
+            let Some((name, help)) = fields.wanted(key) else { return };
+            if let Some(value) = value() {
                 page.single(name.clone(), help.clone(), Kind::Untyped, value);
             }
         };
         for file in tables {
             for table in file.parse_lossy(|bytes| Ok(netstat::parse(bytes)))? {
-                table.fields().for_each(|(name, value)| add(table.protocol, name, value as f64));
+                for field in table.fields() {
+                    add(table.protocol, field.name, &|| field.value().map(|value| value as f64));
+                }
             }
         }
         match snmp6.parse_lossy(|bytes| Ok(netstat::parse6(bytes))) {
-            Ok(lines) => lines.iter().for_each(|line| add(line.protocol, line.name, line.value as f64)),
+            Ok(lines) => lines.iter().for_each(|line| add(line.protocol, line.name, &|| Some(line.value as f64))),
             // A kernel without IPv6 does not have the file.
             Err(error) if error.is_not_found() => {}
             Err(error) => return Err(error.into()),
