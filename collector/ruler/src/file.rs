@@ -366,7 +366,11 @@ checked_text!(LabelName, "a label name", |text| match is_label_name(text) && tex
 });
 checked_text!(Expr, "a PromQL expression", |text| match text.trim().is_empty() {
     true => Err("field 'expr' must be set in rule".to_owned()),
-    false => collector_promql::check(text).map_err(|error| format!("could not parse expression: {error}")),
+    false => collector_promql::check(text).map_err(|error| match error {
+        // The reason alone: its wrapping speaks of a parameter of the HTTP API.
+        collector_promql::QueryError::Parse(reason) => format!("could not parse expression: {reason}"),
+        other => format!("could not parse expression: {other}"),
+    }),
 });
 checked_text!(Source, "a text", |_| Ok(()));
 

@@ -96,6 +96,11 @@ fn lint_family(name: &str, family: &Family, problem: &mut dyn FnMut(String)) {
     if kind != Kind::Untyped {
         lint_kind(name, kind, family, problem);
     }
+    for kind in ["counter", "gauge", "summary", "histogram"] {
+        if has_word(name, kind) {
+            problem(format!("metric name should not include type '{kind}'"));
+        }
+    }
     if name.contains(':') {
         problem("metric names should not contain ':'".to_owned());
     }
@@ -130,11 +135,6 @@ fn lint_kind(name: &str, kind: Kind, family: &Family, problem: &mut dyn FnMut(St
     }
     if !summary && family.labels.contains("quantile") {
         problem("non-summary metrics should not have \"quantile\" label".to_owned());
-    }
-    for kind in ["counter", "gauge", "summary", "histogram"] {
-        if has_word(name, kind) {
-            problem(format!("metric name should not include type '{kind}'"));
-        }
     }
 }
 
@@ -172,15 +172,13 @@ const PREFIXES: &[&str] = &[
     "gibi", "tera", "tebi", "peta", "pebi",
 ];
 
-const ABBREVIATIONS: &[&str] =
-    &["s", "ms", "us", "ns", "sec", "b", "kb", "mb", "gb", "tb", "pb", "m", "h", "d"];
+const ABBREVIATIONS: &[&str] = &["s", "ms", "us", "ns", "sec", "b", "kb", "mb", "gb", "tb", "pb", "m", "h", "d"];
 
 /// The unit in a name that is not its base unit, with the base unit.
 fn unit_not_base(name: &str) -> Option<(&str, &'static str)> {
     name.split('_').find_map(|word| {
-        let (_, base) = UNITS
-            .iter()
-            .find(|(unit, _)| word.strip_suffix(unit).is_some_and(|prefix| PREFIXES.contains(&prefix)))?;
+        let (_, base) =
+            UNITS.iter().find(|(unit, _)| word.strip_suffix(unit).is_some_and(|prefix| PREFIXES.contains(&prefix)))?;
         (word != *base).then_some((word, *base))
     })
 }
@@ -218,7 +216,10 @@ mod tests {
         check("a 1\n", &["a no help text"]);
         check("# HELP a b\n# TYPE a counter\na 1\n", &["a counter metrics should have \"_total\" suffix"]);
         check("# HELP a_ms b\na_ms 1\n", &["a_ms metric names should not contain abbreviated units"]);
-        check("# HELP a_kilobytes b\na_kilobytes 1\n", &["a_kilobytes use base unit \"bytes\" instead of \"kilobytes\""]);
+        check(
+            "# HELP a_kilobytes b\na_kilobytes 1\n",
+            &["a_kilobytes use base unit \"bytes\" instead of \"kilobytes\""],
+        );
         check(
             "# HELP aB b\naB{cD=\"1\"} 1\n",
             &[

@@ -36,7 +36,8 @@ impl Client {
     /// A client of the server at `url`, which may have a path prefix.
     pub(super) fn new(url: &str) -> Result<Self, String> {
         let with_scheme = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
-        let base = url::Url::parse(&with_scheme).map_err(|error| format!("cannot parse the server's URL {url:?}: {error}"))?;
+        let base =
+            url::Url::parse(&with_scheme).map_err(|error| format!("cannot parse the server's URL {url:?}: {error}"))?;
         match base.cannot_be_a_base() {
             true => Err(format!("cannot parse the server's URL {url:?}")),
             false => Ok(Self { base }),

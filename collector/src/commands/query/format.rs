@@ -7,9 +7,9 @@ pub(super) fn result(data: &Value) -> String {
     let result = data.get("result").unwrap_or(&Value::Null);
     let rows = || result.as_array().map(Vec::as_slice).unwrap_or_default().iter();
     match data.get("resultType").and_then(Value::as_str) {
-        Some("vector") => rows()
-            .map(|row| format!("{} => {}\n", metric(row.get("metric")), point(row.get("value"))))
-            .collect(),
+        Some("vector") => {
+            rows().map(|row| format!("{} => {}\n", metric(row.get("metric")), point(row.get("value")))).collect()
+        }
         Some("matrix") => rows()
             .map(|row| {
                 let points = row.get("values").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
@@ -62,7 +62,15 @@ fn point(value: Option<&Value>) -> String {
     let value = value.unwrap_or(&Value::Null);
     let at = value.get(0).map(ToString::to_string).unwrap_or_default();
     let at = at.strip_suffix(".0").unwrap_or(&at);
-    format!("{} @[{at}]", text(value.get(1)))
+    format!("{} @[{at}]", without_exponent(text(value.get(1))))
+}
+
+/// A value in plain notation, however many digits that takes.
+fn without_exponent(value: String) -> String {
+    match value.parse::<f64>() {
+        Ok(number) if number.is_finite() => number.to_string(),
+        _ => value,
+    }
 }
 
 fn text(value: Option<&Value>) -> String {

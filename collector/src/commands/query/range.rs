@@ -43,12 +43,8 @@ pub(in crate::commands) fn run(args: &Args) -> ExitCode {
     }
     let whole_seconds = (end.saturating_sub(start) / 1000 / STEPS).max(1);
     let step_ms = args.step.map_or(whole_seconds * 1000, PromDuration::as_millis);
-    let params = [
-        ("query", args.expr.clone()),
-        ("start", seconds(start)),
-        ("end", seconds(end)),
-        ("step", seconds(step_ms)),
-    ];
+    let params =
+        [("query", args.expr.clone()), ("start", seconds(start)), ("end", seconds(end)), ("step", seconds(step_ms))];
     let answer = Client::new(&args.server).and_then(|client| client.post("query_range", &params));
     match args.format {
         Format::Promql => finish(answer, args.format, format::result),

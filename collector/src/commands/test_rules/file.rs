@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use collector_model::{PromDuration, TimestampMs};
-use serde::de::{Deserializer, Error as _};
 use serde::Deserialize;
+use serde::de::{Deserializer, Error as _};
 
 /// A unit test file.
 #[derive(Debug, Deserialize)]

@@ -21,16 +21,16 @@ use crate::commands::{chain, check_rules};
 pub(super) fn run_file(path: &Path, wanted: &[regex::Regex]) -> Result<(), Vec<String>> {
     let one = |error: String| vec![error];
     let text = std::fs::read_to_string(path).map_err(|error| one(format!("{}: {error}", path.display())))?;
-    let file: TestFile =
-        serde_yaml_ng::from_str(&text).map_err(|error| one(format!("{}: {error}", path.display())))?;
-    let rules = rule_files(path, &file.rule_files)?;
+    let file: TestFile = serde_yaml_ng::from_str(&text).map_err(|error| one(format!("{}: {error}", path.display())))?;
     let order = evaluation_order(&file.group_eval_order).map_err(one)?;
+    let wanted = |case: &&TestCase| wanted.is_empty() || wanted.iter().any(|pattern| pattern.is_match(&case.name));
+    let cases: Vec<&TestCase> = file.tests.iter().filter(wanted).collect();
+    // Rule files are read for tests alone, as promtool does it.
+    let rules = if cases.is_empty() { Vec::new() } else { rule_files(path, &file.rule_files)? };
     let mut failures = Vec::new();
-    for case in &file.tests {
-        if wanted.is_empty() || wanted.iter().any(|pattern| pattern.is_match(&case.name)) {
-            let run = Case { file: &file, case, order: &order };
-            failures.extend(run.run(&rules).err().into_iter().flatten());
-        }
+    for case in cases {
+        let run = Case { file: &file, case, order: &order };
+        failures.extend(run.run(&rules).err().into_iter().flatten());
     }
     if failures.is_empty() { Ok(()) } else { Err(failures) }
 }

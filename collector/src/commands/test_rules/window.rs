@@ -59,14 +59,15 @@ fn push(samples: &mut Vec<Sample>, new: &RefSample) -> Result<(), Rejection> {
 
 impl Inner {
     fn matching<'a>(&'a self, selection: &'a Selection) -> impl Iterator<Item = (&'a Labels, Vec<Sample>)> {
-        self.by_labels.iter().filter(|(labels, _)| selection.matchers.iter().all(|m| m.matches_labels(labels))).filter_map(
-            |(labels, at)| {
+        self.by_labels
+            .iter()
+            .filter(|(labels, _)| selection.matchers.iter().all(|m| m.matches_labels(labels)))
+            .filter_map(|(labels, at)| {
                 let bounds = selection.min_ms..=selection.max_ms;
                 let all = self.samples.get(*at)?.iter();
                 let samples: Vec<Sample> = all.filter(|s| bounds.contains(&s.timestamp_ms)).copied().collect();
                 (!samples.is_empty()).then_some((labels, samples))
-            },
-        )
+            })
     }
 }
 
