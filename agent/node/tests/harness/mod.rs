@@ -1,5 +1,7 @@
 //! Collectors run over a fixture tree or this machine.
 
+#![allow(dead_code, reason = "each test uses what it needs")]
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -58,7 +60,6 @@ pub fn build(root: &Root, flags: &[(&str, &str)], wanted: impl Fn(&str) -> bool)
 }
 
 /// Builds all collectors and collects once.
-#[allow(dead_code, reason = "not every test needs all")]
 pub fn run(root: &Root, flags: &[(&str, &str)]) -> Vec<Run> {
     build(root, flags, |_| true).iter_mut().map(|built| built.run(1)).collect()
 }
