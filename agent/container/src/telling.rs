@@ -40,7 +40,7 @@ pub(crate) fn put(page: &mut Page, collection: &Collection, view: &View) {
         collection.tree.left_out as f64,
     );
     let (containers, cgroups) = collection.counts();
-    page.single("atalaia_container_count", "Containers that were found.", Kind::Gauge, containers as f64);
+    page.single("atalaia_containers", "Containers that were found.", Kind::Gauge, containers as f64);
     page.single("atalaia_container_cgroups", "Cgroups that were found.", Kind::Gauge, cgroups as f64);
     for spec in RUNTIMES {
         put_runtime(page, spec.name, view);
