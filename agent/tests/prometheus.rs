@@ -16,7 +16,8 @@ const KNOWN: &[(&str, &str)] = &[
     ("node_memory_", "metric names should be written in 'snake_case' not 'camelCase'"),
     ("node_netstat_", "metric names should be written in 'snake_case' not 'camelCase'"),
     ("node_sockstat_", "metric names should be written in 'snake_case' not 'camelCase'"),
-    ("container_", "metric names should be written in 'snake_case' not 'camelCase'"),
+    ("cadvisor_version_info", "label names should be written in 'snake_case' not 'camelCase'"),
+    ("container_memory_failcnt", "counter metrics should have \"_total\" suffix"),
 ];
 
 #[test]
