@@ -101,20 +101,24 @@ fn the_newest_sample_is_known_after_a_restart() {
 
 #[test]
 fn selects_by_time_over_closed_and_open_chunks() {
-    let stand = Stand::new();
-    let at = |i: i64| T + i * 1_500;
-    for i in 0..400 {
-        stand.append(&[("a", at(i), i as f64)]);
+    // Chunks that end on a whole second and chunks that do not.
+    for step_ms in [1_000, 1_500] {
+        let stand = Stand::new();
+        let at = |i: i64| T + i * step_ms;
+        for i in 0..400 {
+            stand.append(&[("a", at(i), i as f64)]);
+        }
+        let select = |min_ms, max_ms| stand.select(min_ms, max_ms, &[Matcher::equal("__name__", "a")]);
+        for (first, last) in [(0, 399), (0, 0), (119, 119), (119, 121), (120, 120), (230, 399), (399, 399)] {
+            let want = one("a", (first..=last).map(|i| (at(i), i as f64)));
+            assert_eq!(select(at(first), at(last)), want, "{first}..={last}");
+            assert_eq!(select(at(first - 1) + 1, at(last + 1) - 1), want, "{first}..={last} and a bit");
+        }
+        assert!(select(at(5) + 1, at(6) - 1).is_empty());
+        assert!(select(at(119) + 1, at(120) - 1).is_empty());
+        assert!(select(at(400), i64::MAX).is_empty());
+        assert!(select(i64::MIN, T - 1).is_empty());
     }
-    for (first, last) in [(0, 399), (0, 0), (119, 121), (120, 120), (230, 399), (399, 399)] {
-        let got = stand.select(at(first), at(last), &[Matcher::equal("__name__", "a")]);
-        assert_eq!(got, one("a", (first..=last).map(|i| (at(i), i as f64))), "{first}..={last}");
-        let got = stand.select(at(first) - 1_499, at(last) + 1_499, &[Matcher::equal("__name__", "a")]);
-        assert_eq!(got, one("a", (first..=last).map(|i| (at(i), i as f64))), "{first}..={last} and a bit");
-    }
-    assert!(stand.select(at(5) + 1, at(6) - 1, &[Matcher::equal("__name__", "a")]).is_empty());
-    assert!(stand.select(at(400), i64::MAX, &[Matcher::equal("__name__", "a")]).is_empty());
-    assert!(stand.select(i64::MIN, T - 1, &[Matcher::equal("__name__", "a")]).is_empty());
 }
 
 #[test]
