@@ -197,7 +197,10 @@ impl<'a> Session<'a> {
     }
 
     fn event(&mut self, event: Result<EventMessage, Failure>, rate: &mut Rate) -> Result<(), Failure> {
-        let event = event?;
+        let event = match event {
+            Err(_) if transport::is_exceeded(&self.allowance) => return Err(Failure::Flood),
+            event => event?,
+        };
         transport::refill(&self.allowance);
         if rate.is_flood() {
             return Err(Failure::Flood);

@@ -62,6 +62,15 @@ impl Address {
     }
 }
 
+/// An allowance that was not enough.
+const EXCEEDED: u64 = u64::MAX;
+
+/// Whether more came than was allowed. The client library makes text of an error in a stream, so that it cannot be
+/// told from the error itself.
+pub(super) fn is_exceeded(allowance: &AtomicU64) -> bool {
+    allowance.load(Ordering::Relaxed) == EXCEEDED
+}
+
 /// An event was understood: the next one may be as long again.
 pub(super) fn refill(allowance: &AtomicU64) {
     allowance.store(LARGEST_EVENT, Ordering::Relaxed);
@@ -130,7 +139,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Bounded<S> {
                 self.allowance.store(left, Ordering::Relaxed);
                 Poll::Ready(Ok(()))
             }
-            None => Poll::Ready(Err(io::Error::other(Flood))),
+            None => {
+                self.allowance.store(EXCEEDED, Ordering::Relaxed);
+                Poll::Ready(Err(io::Error::other(Flood)))
+            }
         }
     }
 }

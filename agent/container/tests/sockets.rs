@@ -1,0 +1,213 @@
+//! Engines that come late, lie, hang or flood: they cost names and nothing else.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use agent_container::{Config, Containers};
+use support::engine::{Engine, Reply};
+use support::{Machine, eventually, scrape, sum, values};
+
+const A: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+const B: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
+const MEMORY: &str = "container_memory_usage_bytes";
+
+struct Case {
+    machine: Machine,
+    containers: Containers,
+}
+
+impl Case {
+    /// A machine with container A, watched over a socket in its folder.
+    fn new() -> Self {
+        let machine = Machine::new();
+        machine.add_container(A);
+        let docker = Some(format!("unix://{}/docker.sock", machine.path("").display()));
+        let containers = Containers::new(Config { docker, ..machine.config() }).unwrap();
+        containers.start().unwrap();
+        Self { machine, containers }
+    }
+
+    fn engine(&self) -> Engine {
+        Engine::start(&self.machine.path(""))
+    }
+
+    /// Whether a container's figures are there, under a name.
+    fn is_named(&self, id: &str, name: &str) -> bool {
+        let (id, name) = (format!("/docker/{id}\""), format!("name=\"{name}\""));
+        values(&scrape(&self.containers), MEMORY, &[&id, &name]) == [16384.0]
+    }
+
+    #[track_caller]
+    fn await_name(&self, id: &str, name: &str) {
+        eventually(name, || self.is_named(id, name).then_some(()));
+    }
+
+    #[track_caller]
+    fn await_failure(&self, reason: &str) {
+        let reason = format!("reason=\"{reason}\"");
+        eventually(&reason, || {
+            sum(&scrape(&self.containers), "atalaia_container_runtime_failures_total", &[&reason]).filter(|n| *n > 0.0)
+        });
+        self.check_only_the_name_is_missing();
+    }
+
+    #[track_caller]
+    fn check_only_the_name_is_missing(&self) {
+        let begun = Instant::now();
+        let page = scrape(&self.containers);
+        assert!(begun.elapsed() < Duration::from_secs(1), "a scrape waits for no engine");
+        assert_eq!(values(&page, MEMORY, &[&format!("{{id=\"/docker/{A}\"}}")]), [16384.0], "{page}");
+        assert!(!page.contains("name="));
+        assert_eq!(values(&page, "container_scrape_error", &[]), [0.0]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_come_with_the_engine_and_follow_its_events() {
+    let case = Case::new();
+    case.await_failure("connect");
+    let engine = case.engine();
+    engine.containers(&[(A, "web")]);
+    case.await_name(A, "web");
+    let page = scrape(&case.containers);
+    assert_eq!(values(&page, MEMORY, &["container_label_tier=\"front\"", "image=\"shop/web:1\""]).len(), 1);
+    eventually("the start time that only an inspection gives", || {
+        (values(&scrape(&case.containers), "container_start_time_seconds", &["name=\"web\""]) == [1_700_000_005.0])
+            .then_some(())
+    });
+    eventually("the stream of events", || (engine.streams() == 1).then_some(()));
+
+    case.machine.add_container(B);
+    engine.inspectable(B, "db");
+    engine.event("start", B);
+    case.await_name(B, "db");
+    engine.inspectable(A, "shop");
+    engine.event("rename", A);
+    case.await_name(A, "shop");
+    engine.event("health_status: healthy", A);
+    eventually("the result of the health check", || {
+        (values(&scrape(&case.containers), "container_health_state", &["name=\"shop\""]) == [1.0]).then_some(())
+    });
+    std::fs::remove_dir_all(case.machine.path(&format!("sys/fs/cgroup/docker/{B}"))).unwrap();
+    assert!(!scrape(&case.containers).contains(B), "a cgroup that is gone is gone at once");
+    assert_eq!((engine.asked("/containers/json"), engine.asked(&format!("/containers/{A}/json"))), (1, 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_outlive_the_engine_and_come_back_with_it() {
+    let case = Case::new();
+    let engine = case.engine();
+    engine.containers(&[(A, "web")]);
+    case.await_name(A, "web");
+    drop(engine);
+    eventually("the loss of the engine", || {
+        (values(&scrape(&case.containers), "atalaia_container_runtime_connected", &[]) == [0.0]).then_some(())
+    });
+    assert!(case.is_named(A, "web"));
+    let engine = case.engine();
+    engine.containers(&[(A, "renamed")]);
+    case.await_name(A, "renamed");
+    assert_eq!(values(&scrape(&case.containers), "cadvisor_version_info", &["dockerVersion=\"20.10.24\""]), [1.0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kills_are_remembered_after_the_container_stopped() {
+    let case = Case::new();
+    let engine = case.engine();
+    engine.containers(&[(A, "web")]);
+    case.await_name(A, "web");
+    case.machine.write(&format!("sys/fs/cgroup/docker/{A}/memory.events"), "oom_kill 0\n");
+    eventually("the stream of events", || (engine.streams() == 1).then_some(()));
+    eventually("the count of kills", || sum(&scrape(&case.containers), "container_oom_events_total", &["web"]));
+    engine.event("oom", A);
+    engine.event("die", A);
+    std::fs::remove_dir_all(case.machine.path(&format!("sys/fs/cgroup/docker/{A}"))).unwrap();
+    eventually("the kill that ended the container", || {
+        let page = scrape(&case.containers);
+        let kills = values(&page, "container_oom_events_total", &["name=\"web\""]);
+        (kills == [1.0] && values(&page, MEMORY, &["web"]).is_empty()).then_some(())
+    });
+    engine.event("destroy", A);
+    eventually("the end of the series", || (!scrape(&case.containers).contains(A)).then_some(()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_lies() {
+    let case = Case::new();
+    let engine = case.engine();
+    engine.reply("/containers/json", Reply::Json(r#"{"not":"a list"}"#.to_owned()));
+    case.await_failure("protocol");
+    engine.reply("/containers/json", Reply::Json(format!(r#"[{{"Id":"{A}","Names":"#)));
+    case.await_failure("protocol");
+    engine.reply("/version", Reply::Garbage);
+    case.await_failure("protocol");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_refuses() {
+    let case = Case::new();
+    let engine = case.engine();
+    engine.reply("/containers/json", Reply::Status(500));
+    case.await_failure("refused");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_container_that_cannot_be_asked_about_still_has_its_name() {
+    let case = Case::new();
+    let engine = case.engine();
+    engine.containers(&[(A, "web")]);
+    engine.reply(&format!("/containers/{A}/json"), Reply::Json("[]".to_owned()));
+    case.await_name(A, "web");
+}
+
+/// On a paused clock, which leaps over the deadlines that nothing else ends.
+#[tokio::test(start_paused = true)]
+async fn an_engine_that_hangs() {
+    let case = Case::new();
+    let engine = case.engine();
+    engine.reply("/version", Reply::Silence);
+    for _ in 0..600 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    case.await_failure("timeout");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_floods_its_list() {
+    let case = Case::new();
+    let engine = case.engine();
+    engine.reply("/containers/json", Reply::Endless("[", r#"{"Id":"x"},"#.repeat(4096)));
+    case.await_failure("flood");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_without_end() {
+    let case = Case::new();
+    let engine = case.engine();
+    engine.reply("/events", Reply::Endless(r#"{"Type":""#, "x".repeat(16384)));
+    case.await_failure("flood");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_without_end() {
+    let case = Case::new();
+    let engine = case.engine();
+    let event = format!(r#"{{"Type":"container","Action":"die","Actor":{{"ID":"{B}"}}}}"#);
+    engine.reply("/events", Reply::Endless("\n", format!("{event}\n").repeat(64)));
+    case.await_failure("flood");
+}
+
+#[test]
+fn an_address_that_can_never_work() {
+    let config = Config { docker: Some("docker.sock".to_owned()), ..Config::default() };
+    let error = Containers::new(config).err().unwrap().to_string();
+    assert_eq!(error, "docker address \"docker.sock\": expected unix:///path or tcp://host:port");
+}
+
+#[test]
+fn watching_needs_a_runtime() {
+    let error = Containers::new(Machine::new().config()).unwrap().start().unwrap_err().to_string();
+    assert_eq!(error, "cannot watch the container runtime outside a tokio runtime");
+}
