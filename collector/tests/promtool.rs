@@ -291,7 +291,10 @@ fn test_files_that_cannot_be_run() {
     const MANY: &str = "groups: [{name: g, rules: [{record: a, expr: m * on() m}]}]";
     bad("rule_files: [r.yml]\nfoo: 1\n", "unknown field `foo`");
     bad("rule_files: [t.yml]\ntests: [{}]\n", "unknown field `rule_files`");
-    bad("rule_files: [r.yml]\ntests: [{input_series: [{series: 'm{x=\"1', values: '1'}]}]\n", "m{x=\"1");
+    bad(
+        "rule_files: [r.yml]\ntests: [{input_series: [{series: 'm{x=\"1', values: '1'}]}]\n",
+        "unterminated quoted string",
+    );
     bad(
         "rule_files: [r.yml]\ntests: [{promql_expr_test: [{expr: 'sum(', eval_time: 1m}]}]\n",
         "expr: \"sum(\", time: 1m, err: ",
@@ -465,7 +468,7 @@ fn queries_print_alike() {
         (
             "query_range",
             200,
-            r#"{"status":"success","data":{"resultType":"matrix","result":[{"metric":{"__name__":"up","job":"a"},"values":[[1435781430.781,"1"],[1435781445.781,"0.5"]]},{"metric":{"job":"b"},"values":[[1435781430,"1"]]}]}}"#,
+            r#"{"status":"success","data":{"resultType":"matrix","result":[{"metric":{"__name__":"up","job":"a"},"values":[[1435781430.781,"1"],[1435781445.781,"0.5"]]},{"metric":{"__name__":"up","job":"b"},"values":[[1435781430,"1"]]}]}}"#,
         ),
         ("series", 200, r#"{"status":"success","data":[{"__name__":"up","job":"b"},{"__name__":"up","job":"a"}]}"#),
         ("label/job/values", 200, r#"{"status":"success","data":["a","b c"]}"#),
@@ -503,7 +506,7 @@ fn scalars_and_strings_print_alike() {
         200,
         r#"{"status":"success","data":{"resultType":"scalar","result":[1435781451,"-1.5e+21"]}}"#,
     )]);
-    same(Path::new("."), &["query", "instant", &large, "-1.5e21"], "");
+    same(Path::new("."), &["query", "instant", &large, "large"], "");
     let empty = serve(&[("query", 200, r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#)]);
     same(Path::new("."), &["query", "instant", &empty, "none"], "");
     let bad = serve(&[("query", 400, r#"{"status":"error","errorType":"bad_data","error":"1:1: parse error: no"}"#)]);

@@ -257,11 +257,15 @@ impl Spec {
 
     fn pad(&self, shown: &str) -> String {
         let width = self.width;
-        match (self.left, self.zeros, shown.strip_prefix('-')) {
-            (true, ..) => format!("{shown:<width$}"),
-            (false, true, Some(digits)) => format!("-{digits:0>width$}", width = width.saturating_sub(1)),
-            (false, true, None) => format!("{shown:0>width$}"),
-            (false, false, _) => format!("{shown:>width$}"),
+        let (sign, digits) = match shown.strip_prefix(['-', '+']) {
+            Some(digits) => shown.split_at(shown.len() - digits.len()),
+            None => ("", shown),
+        };
+        let number = digits.starts_with(|c: char| c.is_ascii_digit());
+        match (self.left, self.zeros && number) {
+            (true, _) => format!("{shown:<width$}"),
+            (false, true) => format!("{sign}{digits:0>width$}", width = width.saturating_sub(sign.len())),
+            (false, false) => format!("{shown:>width$}"),
         }
     }
 }
