@@ -28,6 +28,8 @@ const MEANT: &[(&str, Who, &str)] = &[
     ("node_cpu_isolated", Who::Ours, "came after 1.5"),
     ("node_filesystem_mount_info", Who::Ours, "came after 1.5"),
     ("node_filesystem_purgeable_bytes", Who::Ours, "came after 1.5"),
+    ("node_kernel_hung_tasks_total", Who::Ours, "came after 1.5"),
+    ("node_softnet_*", Who::Ours, "came after 1.5"),
     ("node_network_receive_nohandler_total", Who::Ours, "came after 1.5"),
     ("node_os_support_end_timestamp_seconds", Who::Ours, "came after 1.5"),
     ("node_pressure_irq_stalled_seconds_total", Who::Ours, "came after 1.5"),
@@ -38,6 +40,9 @@ const MEANT: &[(&str, Who, &str)] = &[
     ("process_*", Who::Theirs, "about themselves"),
     ("promhttp_*", Who::Theirs, "about themselves"),
 ];
+
+/// Collectors that came after 1.5.
+const NEW: &[&str] = &["kernel_hung"];
 
 /// Labels that are not compared: the beginning of the family's name, the label, and why.
 const LABELS: &[(&str, &str, &str)] = &[
@@ -144,7 +149,7 @@ impl Drop for Exporter {
 /// Their command line: our collectors without `left_out`, with our defaults where Debian has others.
 fn arguments(left_out: &[&str], flags: &[(&str, &str)]) -> Vec<String> {
     let mut arguments = vec!["--collector.disable-defaults".to_owned()];
-    for spec in COLLECTORS.iter().filter(|spec| !left_out.contains(&spec.name)) {
+    for spec in COLLECTORS.iter().filter(|spec| !left_out.contains(&spec.name) && !NEW.contains(&spec.name)) {
         arguments.push(format!("--collector.{}", spec.name));
         for flag in spec.flags.iter().filter(|flag| !flag.hidden && flag.kind == FlagKind::Value) {
             let theirs = ["mount-points-include", "fs-types-include"].iter().all(|new| !flag.name.ends_with(new));

@@ -3,6 +3,8 @@
 //! Parsers take bytes and give types that mostly borrow from them; only `root.rs` touches the machine. A parser knows
 //! no path: [`Malformed::at`] adds it. In a file of independent lines a bad one costs itself ([`Lossy`]).
 
+pub mod cgroup;
+pub mod conntrack;
 pub mod cpu_list;
 pub mod cpuinfo;
 pub mod diskstats;
@@ -14,13 +16,15 @@ pub mod netdev;
 pub mod netstat;
 pub mod os_release;
 pub mod pressure;
-pub mod cgroup;
 mod root;
 pub mod rtnetlink;
 pub mod scan;
+pub mod schedstat;
 pub mod sockstat;
+pub mod softnet;
 pub mod stat;
 pub mod udev;
+pub mod udp;
 pub mod vmstat;
 
 pub use root::{CachedFile, Error, Root};

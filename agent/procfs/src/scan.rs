@@ -117,6 +117,20 @@ pub fn signed(field: &[u8]) -> Option<i64> {
     }
 }
 
+/// Hexadecimal digits and nothing else, as in `/proc/net/softnet_stat`.
+pub fn hex(field: &[u8]) -> Option<u64> {
+    let digits = text(field).filter(|t| t.bytes().all(|b| b.is_ascii_hexdigit()))?;
+    u64::from_str_radix(digits, 16).ok()
+}
+
+/// A file that is one number.
+///
+/// # Errors
+/// When it is anything else.
+pub fn single(bytes: &[u8]) -> Result<u64, Malformed> {
+    number(bytes.trim_ascii()).ok_or(Malformed { line: 1, reason: "expected a number" })
+}
+
 /// A decimal fraction such as `0.25`. Words that Rust would take for numbers (`inf`, `nan`) are none.
 pub fn fraction(field: &[u8]) -> Option<f64> {
     let plain = field.iter().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'-'));
@@ -181,6 +195,20 @@ mod tests {
     }
 
     #[test]
+    fn hexadecimal_numbers() {
+        #[track_caller]
+        fn check(input: &str, want: Option<u64>) {
+            assert_eq!(hex(input.as_bytes()), want);
+        }
+        check("0000001f", Some(31));
+        check("FFFFFFFFFFFFFFFF", Some(u64::MAX));
+        check("10000000000000000", None);
+        check("+1", None);
+        check("0x1", None);
+        check("", None);
+    }
+
+    #[test]
     fn fractions_are_plain() {
         #[track_caller]
         fn check(input: &str, want: Option<f64>) {
@@ -199,7 +227,7 @@ mod tests {
         fn never_panics(bytes: Vec<u8>) {
             for (_, line) in lines(&bytes) {
                 for field in fields(line) {
-                    let _ = (number(field), signed(field), fraction(field), text(field), is_word(field), cut(field, b':'));
+                    let _ = (number(field), hex(field), signed(field), fraction(field), text(field), is_word(field), cut(field, b':'));
                 }
             }
         }

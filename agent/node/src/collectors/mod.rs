@@ -2,39 +2,51 @@
 
 use crate::Spec;
 
+mod conntrack;
 mod cpu;
 mod diskstats;
+mod entropy;
 mod filefd;
 mod filesystem;
+mod kernel_hung;
 mod loadavg;
 mod meminfo;
 mod netdev;
 mod netstat;
 mod os;
 mod pressure;
+mod schedstat;
 mod sockstat;
+mod softnet;
 mod stat;
 mod textfile;
 mod time;
+mod udp_queues;
 mod uname;
 mod vmstat;
 
 /// Every collector there is, in alphabetical order.
 pub const COLLECTORS: &[&Spec] = &[
+    &conntrack::SPEC,
     &cpu::SPEC,
     &diskstats::SPEC,
+    &entropy::SPEC,
     &filefd::SPEC,
     &filesystem::SPEC,
+    &kernel_hung::SPEC,
     &loadavg::SPEC,
     &meminfo::SPEC,
     &netdev::SPEC,
     &netstat::SPEC,
     &os::SPEC,
     &pressure::SPEC,
+    &schedstat::SPEC,
     &sockstat::SPEC,
+    &softnet::SPEC,
     &stat::SPEC,
     &textfile::SPEC,
     &time::SPEC,
+    &udp_queues::SPEC,
     &uname::SPEC,
     &vmstat::SPEC,
 ];

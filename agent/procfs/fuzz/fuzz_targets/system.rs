@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use agent_procfs::{file_nr, loadavg, meminfo, pressure, stat, vmstat};
+use agent_procfs::{file_nr, loadavg, meminfo, pressure, schedstat, stat, vmstat};
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     if let Ok(stat) = stat::parse(bytes) {
@@ -15,7 +15,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     if let Ok(fields) = meminfo::parse(bytes) {
         assert!(!fields.value.is_empty());
     }
-    let _ = vmstat::parse(bytes);
+    let _ = (vmstat::parse(bytes), schedstat::parse(bytes));
     let _ = file_nr::parse(bytes);
     if let Ok(load) = loadavg::parse(bytes) {
         assert!(load.averages.iter().all(|average| average.is_finite()));
