@@ -24,9 +24,19 @@ const IDLE_TIMEOUT: Duration = Duration::from_mins(5);
 #[derive(Clone, Debug)]
 pub struct HttpClient {
     config: Arc<ClientConfig>,
+    follow: Follow,
     user_agent: Arc<str>,
     credentials: Arc<AtomicBool>,
     built: Arc<Mutex<Built>>,
+}
+
+/// Which redirects are followed, where `follow_redirects` allows any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Follow {
+    /// All.
+    Any,
+    /// Those that keep method and body.
+    SameMethod,
 }
 
 #[derive(Debug)]
@@ -41,12 +51,27 @@ impl HttpClient {
     /// # Errors
     /// When the configuration contradicts itself, or a TLS file is missing or malformed.
     pub fn build(config: &ClientConfig, user_agent: &str) -> Result<Self, ClientError> {
+        Self::build_following(config, user_agent, Follow::Any)
+    }
+
+    /// As [`build`](Self::build), for a client that sends bodies: it follows only redirects that keep them (307 and
+    /// 308). After 301, 302 and 303 an HTTP client asks again with GET and no body, and the answer to that would
+    /// pass for the answer to the POST; here the redirect itself is the answer.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build).
+    pub fn build_for_posts(config: &ClientConfig, user_agent: &str) -> Result<Self, ClientError> {
+        Self::build_following(config, user_agent, Follow::SameMethod)
+    }
+
+    fn build_following(config: &ClientConfig, user_agent: &str, follow: Follow) -> Result<Self, ClientError> {
         config.validate()?;
         let credentials = Arc::new(AtomicBool::new(config.basic_auth.is_some() || config.authorization.is_some()));
-        let client = reqwest_client(config, user_agent, &credentials)?;
+        let client = reqwest_client(config, user_agent, redirects(config, follow, Arc::clone(&credentials)))?;
         let built = Built { client, stamps: stamps(&tls_files(config)) };
         Ok(Self {
             config: Arc::new(config.clone()),
+            follow,
             user_agent: Arc::from(user_agent),
             credentials,
             built: Arc::new(Mutex::new(built)),
@@ -90,7 +115,8 @@ impl HttpClient {
         if !files.is_empty() {
             let now = stamps(&files);
             if now != built.stamps {
-                built.client = reqwest_client(&self.config, &self.user_agent, &self.credentials)?;
+                let redirects = redirects(&self.config, self.follow, Arc::clone(&self.credentials));
+                built.client = reqwest_client(&self.config, &self.user_agent, redirects)?;
                 built.stamps = now;
             }
         }
@@ -110,11 +136,7 @@ fn stamps(files: &[PathBuf]) -> Vec<Option<(SystemTime, u64)>> {
     files.iter().map(stamp).collect()
 }
 
-fn reqwest_client(
-    config: &ClientConfig,
-    user_agent: &str,
-    credentials: &Arc<AtomicBool>,
-) -> Result<reqwest::Client, ClientError> {
+fn reqwest_client(config: &ClientConfig, user_agent: &str, redirects: Policy) -> Result<reqwest::Client, ClientError> {
     let plain = TlsConfig::default();
     let tls = tls::rustls_config(config.tls_config.as_ref().unwrap_or(&plain))?;
     let mut builder = reqwest::Client::builder()
@@ -123,7 +145,7 @@ fn reqwest_client(
         .referer(false)
         .http1_only()
         .pool_idle_timeout(IDLE_TIMEOUT)
-        .redirect(redirects(config, Arc::clone(credentials)));
+        .redirect(redirects);
     if let Some(url) = &config.proxy_url {
         let exceptions = config.no_proxy.as_deref().and_then(reqwest::NoProxy::from_string);
         builder = builder.proxy(reqwest::Proxy::all(url).map_err(ClientError::Build)?.no_proxy(exceptions));
@@ -138,14 +160,16 @@ fn reqwest_client(
 /// The HTTP library drops `Authorization` on the step that leaves a host, and puts it back on the step after
 /// (reqwest 0.13.5 compares each URL with the one before, not with the first). So with credentials one step away
 /// is the last, and headers of the configuration, which the library does not know to be secret, stay at home.
-fn redirects(config: &ClientConfig, credentials: Arc<AtomicBool>) -> Policy {
+fn redirects(config: &ClientConfig, follow: Follow, credentials: Arc<AtomicBool>) -> Policy {
     if !config.follow_redirects {
         return Policy::none();
     }
     let headers = !config.http_headers.is_empty();
     Policy::custom(move |attempt| {
         let left = left_home(&attempt);
-        if attempt.previous().len() > MAX_REDIRECTS {
+        if follow == Follow::SameMethod && !matches!(attempt.status().as_u16(), 307 | 308) {
+            attempt.stop()
+        } else if attempt.previous().len() > MAX_REDIRECTS {
             attempt.error("too many redirects")
         } else if headers && left.is_some() {
             attempt.error("redirected to another host, where http_headers must not go")

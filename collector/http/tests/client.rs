@@ -151,6 +151,15 @@ async fn stays_where_it_is_when_told_to_and_gives_up_on_a_loop() {
 }
 
 #[tokio::test]
+async fn a_client_for_posts_never_turns_one_into_a_get() {
+    let (home, seen) = server().await;
+    let client = HttpClient::build_for_posts(&ClientConfig::default(), "atalaia/test").unwrap();
+    let answer = client.post(format!("http://{home}/?/next")).unwrap().body("precious").send().await.unwrap();
+    assert_eq!(answer.status(), 302);
+    assert_eq!(seen.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn goes_through_a_proxy_except_where_told_not_to() {
     let (proxy, at_proxy) = server().await;
     let (home, at_home) = server().await;

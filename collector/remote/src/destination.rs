@@ -40,7 +40,7 @@ impl Plan {
     ) -> Result<Self, ConfigError> {
         let settings = config.settings();
         let config_key = config.spec().config_key;
-        let client = HttpClient::build(&settings.client, user_agent)
+        let client = HttpClient::build_for_posts(&settings.client, user_agent)
             .map_err(|source| ConfigError::Client { key: config_key, source })?;
         let sink = config.sink(client)?;
         Ok(Self { config: config.clone(), settings, key, name, sink })
@@ -95,8 +95,8 @@ impl Destination {
         let at = At { config: plan.config.clone(), remote, meter: meter.clone(), health, sender: Some(sender) };
         Ok(Self {
             key: plan.key.clone(),
+            intake: Mutex::new(Intake::new(Arc::clone(&queue), writer, meter, rules)),
             queue,
-            intake: Mutex::new(Intake::new(writer, meter, rules)),
             delivery: Mutex::new(at),
         })
     }

@@ -2,13 +2,14 @@
 //! queue.
 
 use std::io;
+use std::sync::Arc;
 
 use collector_model::{Labels, RefSample, RelabelConfig, SeriesRef, TimestampMs, relabel};
 use hashbrown::HashMap;
 
 use crate::metrics::{Meter, Reason};
-use crate::queue::Writer;
 use crate::queue::record::{self, IdSample};
+use crate::queue::{Queue, Writer};
 
 /// Samples in one record at most, so that a reader never needs more than a few hundred KiB at once.
 const SAMPLES_PER_RECORD: usize = 16_384;
@@ -21,12 +22,14 @@ const MAX_KEPT_BYTES: usize = 1 << 20;
 
 /// What a destination's series look like, and where their samples go.
 pub(crate) struct Intake {
+    queue: Arc<Queue>,
     writer: Writer,
     meter: Meter,
     rules: Rules,
-    /// The window's series: an index into `kept`, or [`DROPPED`].
+    /// The window's series: a number, or [`DROPPED`]. The labels by number are the queue's `names`.
     series: HashMap<SeriesRef, u32>,
-    kept: Vec<Kept>,
+    /// The segment whose dictionary has the series, by number.
+    segments: Vec<u64>,
     free: Vec<u32>,
     batch: Vec<IdSample>,
     bytes: Vec<u8>,
@@ -41,12 +44,6 @@ pub(crate) struct Rules {
     pub external_labels: Labels,
     /// Applied then.
     pub relabel: Vec<RelabelConfig>,
-}
-
-struct Kept {
-    labels: Labels,
-    /// The segment whose dictionary has it.
-    segment: u64,
 }
 
 const DROPPED: u32 = u32::MAX;
@@ -76,13 +73,14 @@ impl Rules {
 }
 
 impl Intake {
-    pub(crate) fn new(writer: Writer, meter: Meter, rules: Rules) -> Self {
+    pub(crate) fn new(queue: Arc<Queue>, writer: Writer, meter: Meter, rules: Rules) -> Self {
         Self {
+            queue,
             writer,
             meter,
             rules,
             series: HashMap::new(),
-            kept: Vec::new(),
+            segments: Vec::new(),
             free: Vec::new(),
             batch: Vec::new(),
             bytes: Vec::new(),
@@ -101,7 +99,8 @@ impl Intake {
         if rules != self.rules {
             self.rules = rules;
             self.series.clear();
-            self.kept.clear();
+            self.segments.clear();
+            self.queue.names().clear();
             self.free.clear();
         }
     }
@@ -134,12 +133,12 @@ impl Intake {
 
     /// Forgets series that the window has let go.
     pub(crate) fn forget(&mut self, series: &[SeriesRef]) {
+        let mut names = self.queue.names();
         for handle in series {
             if let Some(id) = self.series.remove(handle)
-                && id != DROPPED
-                && let Some(kept) = self.kept.get_mut(id as usize)
+                && let Some(labels) = names.get_mut(id as usize)
             {
-                *kept = Kept { labels: Labels::empty(), segment: NOWHERE };
+                *labels = Labels::empty();
                 self.free.push(id);
             }
         }
@@ -165,15 +164,16 @@ impl Intake {
     /// A number that no other series has now. One that was used before may come again: the queue reads its
     /// dictionary in order, so the later meaning holds for the later samples.
     fn keep(&mut self, labels: Labels) -> u32 {
-        let kept = Kept { labels, segment: NOWHERE };
+        let mut names = self.queue.names();
         if let Some(id) = self.free.pop()
-            && let Some(slot) = self.kept.get_mut(id as usize)
+            && let (Some(name), Some(segment)) = (names.get_mut(id as usize), self.segments.get_mut(id as usize))
         {
-            *slot = kept;
+            (*name, *segment) = (labels, NOWHERE);
             return id;
         }
-        let Ok(id) = u32::try_from(self.kept.len()) else { return DROPPED };
-        self.kept.push(kept);
+        let Ok(id) = u32::try_from(names.len()) else { return DROPPED };
+        names.push(labels);
+        self.segments.push(NOWHERE);
         id
     }
 
@@ -181,17 +181,19 @@ impl Intake {
         let segment = self.writer.segment()?;
         let mut new = Vec::new();
         for sample in &self.batch {
-            if let Some(kept) = self.kept.get_mut(sample.id as usize)
-                && kept.segment != segment
+            if let Some(known) = self.segments.get_mut(sample.id as usize)
+                && *known != segment
             {
-                kept.segment = segment;
+                *known = segment;
                 new.push(sample.id);
             }
         }
+        let names = self.queue.names();
         for ids in new.chunks(SERIES_PER_RECORD) {
-            let series = ids.iter().filter_map(|id| Some((*id, &self.kept.get(*id as usize)?.labels)));
+            let series = ids.iter().filter_map(|id| Some((*id, names.get(*id as usize)?)));
             record::write_series(series, &mut self.scratch, &mut self.bytes);
         }
+        drop(names);
         for samples in self.batch.chunks(SAMPLES_PER_RECORD) {
             record::write_samples(samples, &mut self.bytes);
         }

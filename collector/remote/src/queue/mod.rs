@@ -21,8 +21,8 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
-use collector_model::TimestampMs;
-use parking_lot::Mutex;
+use collector_model::{Labels, TimestampMs};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use cursor::Mark;
@@ -46,6 +46,7 @@ pub(crate) struct Queue {
     segment_bytes: u64,
     state: Mutex<State>,
     written: Notify,
+    names: Mutex<Vec<Labels>>,
 }
 
 #[derive(Debug)]
@@ -134,6 +135,7 @@ pub(crate) fn open(disk: Arc<dyn Disk>, max_bytes: u64) -> io::Result<(Arc<Queue
         segment_bytes: SEGMENT_BYTES.min(max_bytes / MIN_SEGMENTS),
         state: Mutex::new(state),
         written: Notify::new(),
+        names: Mutex::default(),
     });
     Ok((Arc::clone(&queue), Writer::new(queue)))
 }
@@ -237,6 +239,12 @@ impl Queue {
         let mut state = self.state.lock();
         state.max_bytes = max_bytes;
         state.keep_bound(&*self.disk);
+    }
+
+    /// The labels of the series that the writing side has numbers for now, by number. Kept here so that the reading
+    /// side need not hold them twice.
+    pub(crate) fn names(&self) -> MutexGuard<'_, Vec<Labels>> {
+        self.names.lock()
     }
 
     /// Waits until something was written. May return though nothing was.

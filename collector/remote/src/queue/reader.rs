@@ -120,8 +120,11 @@ impl Reader {
             }
             None => Ok(Step::Wait),
             Some(Ok(Record::Series(series))) => {
-                self.series.extend(series.into_iter().map(|(id, labels)| {
-                    let hash = labels.stable_hash();
+                let names = self.queue.names();
+                self.series.extend(series.into_iter().map(|(id, read)| {
+                    let hash = read.stable_hash();
+                    // Where the writing side still has the same labels, its copy is shared.
+                    let labels = names.get(id as usize).filter(|held| **held == read).cloned().unwrap_or(read);
                     (id, Known { labels, hash })
                 }));
                 Ok(Step::Again)

@@ -17,7 +17,8 @@ use crate::metrics::{Meter, Reason};
 use crate::sinks::{Outcome, Point, Sink};
 use crate::status::Health;
 
-/// Requests that one parcel may fall into. A receiver that calls everything malformed costs no more than that.
+/// Pieces that one parcel may fall into in search of malformed points. A receiver that calls everything malformed
+/// costs no more requests than twice that.
 const MAX_PIECES: usize = 128;
 
 /// What all requests to a destination share.
@@ -29,6 +30,14 @@ pub(super) struct Delivery {
     health: Arc<Health>,
     clock: Arc<dyn Clock>,
     busy: Mutex<Duration>,
+}
+
+/// A piece must be halved.
+struct Halve {
+    /// What the receiver said.
+    message: String,
+    /// Whether that is to find malformed points, not to send less at once.
+    searching: bool,
 }
 
 impl Delivery {
@@ -69,9 +78,9 @@ impl Delivery {
         let mut begun = 0;
         while let Some(piece) = pieces.pop_front() {
             begun += 1;
-            let Some(refused) = self.deliver_piece(piece).await else { continue };
-            if piece.len() < 2 || begun + pieces.len() >= MAX_PIECES {
-                self.fail(piece.len(), &refused);
+            let Some(halve) = self.deliver_piece(piece).await else { continue };
+            if piece.len() < 2 || (halve.searching && begun + pieces.len() >= MAX_PIECES) {
+                self.fail(piece.len(), &halve.message);
             } else {
                 let (first, second) = piece.split_at(piece.len() / 2);
                 pieces.push_front(second);
@@ -80,8 +89,8 @@ impl Delivery {
         }
     }
 
-    /// Returns when the piece needs no more care; with the receiver's message when it must be halved.
-    async fn deliver_piece(&self, piece: &[Point]) -> Option<String> {
+    /// Returns when the piece needs no more care, or must be halved.
+    async fn deliver_piece(&self, piece: &[Point]) -> Option<Halve> {
         let mut piece = Cow::Borrowed(piece);
         let mut body = self.sink.encode(&piece);
         let mut backoff = self.config.min_backoff.0;
@@ -97,7 +106,8 @@ impl Delivery {
                     self.fail(refused, &message);
                     return None;
                 }
-                Outcome::TooLarge { message } | Outcome::Malformed { message } => return Some(message),
+                Outcome::TooLarge { message } => return Some(Halve { message, searching: false }),
+                Outcome::Malformed { message } => return Some(Halve { message, searching: true }),
                 Outcome::Rejected { message } => {
                     self.fail(piece.len(), &message);
                     return None;

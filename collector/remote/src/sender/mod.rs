@@ -277,6 +277,10 @@ impl Loop {
             tracing::error!(destination = %self.delivery.name(), samples, "the queue is full, dropped its oldest samples");
         }
         self.meter.shards.set(i64::try_from(self.shards.len()).unwrap_or(i64::MAX));
+        let size = self.queue.size();
+        let pending = size.waiting + self.in_flight.samples();
+        self.meter.pending.set(i64::try_from(pending).unwrap_or(i64::MAX));
+        self.meter.queue_bytes.set(i64::try_from(size.bytes).unwrap_or(i64::MAX));
         self.health.set_in_flight(self.in_flight.samples(), self.in_flight.oldest_ms());
     }
 

@@ -379,6 +379,8 @@ fn outcome(version: Version, answer: &Answer) -> Outcome {
         None | Some(StatusCode::TOO_MANY_REQUESTS) => retry(false),
         Some(status) if status.is_success() => Outcome::Delivered,
         Some(status) if status.is_server_error() => retry(false),
+        // Someone has to write the new place into the configuration.
+        Some(status) if status.is_redirection() => retry(true),
         Some(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND) => retry(true),
         Some(StatusCode::PAYLOAD_TOO_LARGE) => Outcome::TooLarge { message },
         // Version 2 stored what it could: the rest lies outside the bucket's retention or has another type there.

@@ -263,6 +263,8 @@ impl RemoteWrite {
             None => retry(false),
             Some(status) if status.is_success() => Outcome::Delivered,
             Some(status) if status.is_server_error() => retry(false),
+            // Someone has to write the new place into the configuration.
+            Some(status) if status.is_redirection() => retry(true),
             Some(StatusCode::TOO_MANY_REQUESTS) if self.retry_429 || self.influxdb_v1 => retry(false),
             // Splitting is not in the specification, but what is too large as a whole can do no harm in halves.
             Some(StatusCode::PAYLOAD_TOO_LARGE) => Outcome::TooLarge { message },
@@ -448,7 +450,7 @@ mod tests {
         check(&influxdb, 404, "database not found", "retry slowly");
         check(&influxdb, 401, "", "retry slowly");
         check(&prometheus, 413, "", "too large");
-        check(&prometheus, 302, "", "rejected");
+        check(&prometheus, 302, "", "retry slowly");
         check(&influxdb, 400, "partial write: field type conflict dropped=12", "partly 12");
         check(&influxdb, 400, "partial write: points beyond retention policy", "partly 1");
     }
