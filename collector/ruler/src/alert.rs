@@ -165,9 +165,8 @@ fn new_alert(
     context: &AlertContext,
     at_ms: TimestampMs,
 ) -> Alert {
-    let own = sample.labels.without_name();
     let data = TemplateData {
-        labels: &own,
+        labels: &sample.labels,
         value: sample.value,
         external_labels: &context.external_labels,
         external_url: &context.external_url,
@@ -176,7 +175,7 @@ fn new_alert(
     let expand = |template: &Template| {
         template.expand(&data).unwrap_or_else(|error| format!("<error expanding template: {error}>"))
     };
-    let mut builder = own.to_builder();
+    let mut builder = sample.labels.without_name().to_builder();
     for (name, template) in labels {
         builder.set(name, expand(template));
     }

@@ -28,7 +28,7 @@ impl PartialEq for Template {
 /// What a template may speak of.
 #[derive(Clone, Copy, Debug)]
 pub struct TemplateData<'a> {
-    /// `$labels`: of the sample that made the alert active.
+    /// `$labels`: of the sample that made the alert active, its name among them.
     pub labels: &'a Labels,
     /// `$value`: of that sample.
     pub value: f64,

@@ -91,7 +91,7 @@ fn labels_and_annotations_are_expanded() {
     let world = World::new();
     let mut group = group(
         "  labels: {team: '{{ $labels.i }}'}",
-        "  - {alert: High, expr: q, labels: {size: '{{ $value | humanize }}'}, annotations: {text: '{{ $labels.i }} at {{ printf \"%.1f\" $value }}', bad: '{{ $labels.i | humanize }}'}}",
+        "  - {alert: High, expr: q, labels: {size: '{{ $value | humanize }}'}, annotations: {text: '{{ $labels.__name__ }} {{ $labels.i }} at {{ printf \"%.1f\" $value }}', bad: '{{ $labels.i | humanize }}'}}",
     );
     world.engine.vector("q", &[("m{i=\"a\"}", 1_500.0)]);
     world.evaluate(&mut group, 0);
@@ -99,10 +99,10 @@ fn labels_and_annotations_are_expanded() {
         panic!("not an alert")
     };
     assert_eq!(alerts[0].labels.to_string(), r#"{alertname="High", i="a", size="1.5k", team="a"}"#);
-    assert_eq!(alerts[0].annotations.get("text"), Some("a at 1500.0"));
+    assert_eq!(alerts[0].annotations.get("text"), Some("m a at 1500.0"));
     let bad = "<error expanding template: template function humanize: \"a\" is not a number>";
     assert_eq!(alerts[0].annotations.get("bad"), Some(bad));
-    assert_eq!(annotations.get("text"), Some("{{ $labels.i }} at {{ printf \"%.1f\" $value }}"));
+    assert_eq!(annotations.get("text"), Some("{{ $labels.__name__ }} {{ $labels.i }} at {{ printf \"%.1f\" $value }}"));
 }
 
 #[test]

@@ -5,22 +5,26 @@ use serde_json::Value;
 /// The `data` of `query` and `query_range`.
 pub(super) fn result(data: &Value) -> String {
     let result = data.get("result").unwrap_or(&Value::Null);
-    let rows = || result.as_array().map(Vec::as_slice).unwrap_or_default().iter();
+    let rows = result.as_array().map(Vec::as_slice).unwrap_or_default().iter();
     match data.get("resultType").and_then(Value::as_str) {
         Some("vector") => {
-            rows().map(|row| format!("{} => {}\n", metric(row.get("metric")), point(row.get("value")))).collect()
+            lines(rows.map(|row| format!("{} => {}", metric(row.get("metric")), point(row.get("value")))))
         }
-        Some("matrix") => rows()
-            .map(|row| {
-                let points = row.get("values").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-                let lines: Vec<String> = points.iter().map(|value| point(Some(value))).collect();
-                format!("{} =>\n{}\n", metric(row.get("metric")), lines.join("\n"))
-            })
-            .collect(),
+        Some("matrix") => lines(rows.map(|row| {
+            let points = row.get("values").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+            let points = points.iter().map(|value| point(Some(value)));
+            let head = format!("{} =>", metric(row.get("metric")));
+            std::iter::once(head).chain(points).collect::<Vec<_>>().join("\n")
+        })),
         Some("scalar") => format!("scalar: {}\n", point(Some(result))),
         Some("string") => format!("{}\n", text(result.get(1))),
         _ => format!("{result}\n"),
     }
+}
+
+/// An empty result is an empty line.
+fn lines(rows: impl Iterator<Item = String>) -> String {
+    rows.collect::<Vec<_>>().join("\n") + "\n"
 }
 
 /// The `data` of `series`: one label set a line.
