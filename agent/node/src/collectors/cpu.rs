@@ -165,6 +165,10 @@ fn isolated(root: &Root) -> Vec<String> {
 
 struct Info {
     file: Source,
+    /// Vendor and name of the CPUs where the file does not say them, as on ARM; looked up once.
+    names: Option<(String, String)>,
+    /// Whether the file is that of this machine, and other sources tell of the same CPUs.
+    is_this_machine: bool,
     flags: Option<Regex>,
     bugs: Option<Regex>,
 }
@@ -174,11 +178,21 @@ impl Info {
     fn build(root: &Root, flags: &Flags) -> Result<Option<Self>, BuildError> {
         let (features, bugs) = (pattern::regex(flags, &FLAGS)?, pattern::regex(flags, &BUGS)?);
         let wanted = flags.is_on(&INFO) || features.is_some() || bugs.is_some();
-        Ok(wanted.then(|| Self { file: Source::new(root.proc("cpuinfo")), flags: features, bugs }))
+        Ok(wanted.then(|| Self {
+            file: Source::new(root.proc("cpuinfo")),
+            names: None,
+            is_this_machine: root.procfs == Root::default().procfs,
+            flags: features,
+            bugs,
+        }))
     }
 
     fn collect(&mut self, page: &mut Page) -> Result<(), CollectError> {
         let cpus = self.file.parse(|bytes| Ok(cpuinfo::parse(bytes)))?;
+        if self.is_this_machine && self.names.is_none() && cpus.iter().any(|cpu| cpu.get("model name").is_none()) {
+            self.names = Some(names_by_part_number());
+        }
+        let (vendor, name) = self.names.as_ref().map(|(v, n)| (v.as_str(), n.as_str())).unwrap_or_default();
         let family = page.family("node_cpu_info", "What each CPU is, as labels.", Kind::Gauge);
         for cpu in &cpus {
             const LABELS: [(&str, &str); 10] = [
@@ -193,7 +207,12 @@ impl Info {
                 ("stepping", "stepping"),
                 ("vendor", "vendor_id"),
             ];
-            page.sample(family, &LABELS.map(|(label, key)| (label, cpu.get(key).unwrap_or_default())), 1.0);
+            let unsaid = |key| match key {
+                "vendor_id" => vendor,
+                "model name" => name,
+                _ => "",
+            };
+            page.sample(family, &LABELS.map(|(label, key)| (label, cpu.get(key).unwrap_or_else(|| unsaid(key)))), 1.0);
         }
         if let Some(first) = cpus.first() {
             let help = "1 for each feature of the first CPU that is asked for.";
@@ -203,6 +222,13 @@ impl Info {
         }
         Ok(())
     }
+}
+
+/// Vendor and name of the first CPU from tables of part numbers.
+fn names_by_part_number() -> (String, String) {
+    let what = sysinfo::RefreshKind::nothing().with_cpu(sysinfo::CpuRefreshKind::nothing());
+    let system = sysinfo::System::new_with_specifics(what);
+    system.cpus().first().map(|cpu| (cpu.vendor_id().to_owned(), cpu.brand().to_owned())).unwrap_or_default()
 }
 
 fn words<'a>(cpu: &CpuInfo<'a>, key: &str) -> impl Iterator<Item = &'a str> {
@@ -241,6 +267,16 @@ mod tests {
     #[test]
     fn idle_going_back_three_seconds_is_another_cpu() {
         assert_eq!(after(&["cpu0 10 20 30 4000 50", "cpu0 1 2 3 3700 5"]), [(0, vec![1, 2, 3, 3700, 5])]);
+    }
+
+    #[test]
+    fn part_numbers_give_the_names_that_the_kernel_gives() {
+        let text = std::fs::read("/proc/cpuinfo").unwrap();
+        let (vendor, name) = names_by_part_number();
+        if let Some(model_name) = cpuinfo::parse(&text).first().and_then(|cpu| cpu.get("model name")) {
+            assert_eq!(name, model_name);
+        }
+        assert!(!vendor.is_empty() || !name.is_empty());
     }
 
     #[test]
