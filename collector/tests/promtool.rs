@@ -154,7 +154,8 @@ fn test_rules(head: &str, cases: &str, code: i32) {
 #[test]
 fn expressions_that_hold() {
     test_rules(
-        "evaluation_interval: 1m",
+        // Without an order promtool takes the groups as they come out of a hash map.
+        "evaluation_interval: 1m\ngroup_eval_order: [first, second]",
         r#"
   promql_expr_test:
   - {expr: 'sum:m', eval_time: 3m, exp_samples: [{labels: 'sum:m{x="1"}', value: 3}, {labels: 'sum:m{x="2"}', value: 3}]}
