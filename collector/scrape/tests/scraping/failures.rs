@@ -20,10 +20,13 @@ const NOTHING: [f64; 4] = [0.0; 4];
 
 #[tokio::test]
 async fn bad_pages_name_their_line() {
-    fails("", page("a 1\nb{x=1} 2\n"), [0.0, 1.0, 1.0, 0.0], "line 2: expected a label value in quotes").await;
-    fails("", page("a 1\n\n# ok\nb one\n"), [0.0, 1.0, 1.0, 0.0], "line 4: expected a number, found \"one\"").await;
-    fails("", typed(OPENMETRICS, "a 1\n"), [0.0, 1.0, 1.0, 0.0], "the page does not end with # EOF").await;
-    fails("", page("a{b=\"1\",b=\"2\"} 1\n"), [0.0, 1.0, 0.0, 0.0], "label name \"b\" is not unique").await;
+    const ONE: [f64; 4] = [0.0, 1.0, 1.0, 0.0];
+    tokio::join!(
+        fails("", page("a 1\nb{x=1} 2\n"), ONE, "line 2: expected a label value in quotes"),
+        fails("", page("a 1\n\n# ok\nb one\n"), ONE, "line 4: expected a number, found \"one\""),
+        fails("", typed(OPENMETRICS, "a 1\n"), ONE, "the page does not end with # EOF"),
+        fails("", page("a{b=\"1\",b=\"2\"} 1\n"), [0.0, 1.0, 0.0, 0.0], "label name \"b\" is not unique"),
+    );
 }
 
 #[tokio::test]

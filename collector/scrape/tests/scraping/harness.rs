@@ -135,13 +135,22 @@ async fn answer(State(script): State<Script>, request: Request) -> Response<Body
     }
 }
 
-/// Stands still until a scrape is stored, then leaps to just before the next one is due.
+/// Runs like any clock, but leaps to just before the next scrape once one is stored.
 #[derive(Default)]
 pub struct LeapingClock(AtomicI64);
 
+/// How long before the next scrape it lands, so that a scrape which began late is not leapt over.
+const MARGIN_MS: i64 = 50;
+
 impl Clock for LeapingClock {
     fn now_ms(&self) -> TimestampMs {
-        self.0.load(Ordering::SeqCst)
+        SystemClock.now_ms() + self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl LeapingClock {
+    fn leap(&self, stored_ms: TimestampMs) {
+        self.0.store(stored_ms + INTERVAL_MS - MARGIN_MS - SystemClock.now_ms(), Ordering::SeqCst);
     }
 }
 
@@ -210,7 +219,8 @@ impl Append for Recorder {
     fn append(&self, batch: &[RefSample]) -> Result<Appended, AppendError> {
         let mut state = self.state.lock();
         if let Some(clock) = &self.leap {
-            clock.0.fetch_add(INTERVAL_MS, Ordering::SeqCst);
+            // The report comes last, with the time of the scrape.
+            clock.leap(batch.last().map_or(0, |sample| sample.timestamp_ms));
         }
         if self.failing.load(Ordering::SeqCst) > 0 {
             self.failing.fetch_sub(1, Ordering::SeqCst);
@@ -254,7 +264,7 @@ pub struct World {
 impl World {
     /// One whose clock leaps; for jobs of one target.
     pub fn new() -> Self {
-        let clock = Arc::new(LeapingClock(AtomicI64::new(1_700_000_000_000)));
+        let clock = Arc::new(LeapingClock::default());
         let recorder = Recorder { leap: Some(Arc::clone(&clock)), ..Recorder::default() };
         Self::with(clock, recorder)
     }

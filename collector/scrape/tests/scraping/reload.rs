@@ -30,7 +30,8 @@ async fn a_reload_keeps_schedule_connection_and_cache() {
     let before = world.recorder.batches().len();
     world.batch(before + 2).await;
     let batches = world.recorder.batches();
-    let added: Vec<f64> = batches.iter().flatten().filter(|s| s.series.starts_with("scrape_series_added{")).map(|s| s.value).collect();
+    let added: Vec<f64> =
+        batches.iter().flatten().filter(|s| s.series.starts_with("scrape_series_added{")).map(|s| s.value).collect();
     assert_eq!(added.iter().sum::<f64>(), 1.0, "nothing was met as new again: {added:?}");
     assert!(of(&batches, r#"a{instance="i", job="j"}"#).iter().all(|s| !is_stale(s.value)));
     let times: Vec<i64> = of(&batches, r#"up{instance="i", job="j"}"#).iter().map(|s| s.timestamp_ms).collect();
@@ -43,7 +44,10 @@ async fn a_reload_keeps_schedule_connection_and_cache() {
 async fn other_rules_end_what_they_no_longer_give() {
     let (world, target) = World::scraping("", vec![page("a 1\nb 1\n")]).await;
     world.batch(1).await;
-    world.apply(&[&job("metric_relabel_configs: [{source_labels: [__name__], regex: a, action: drop}]", target.address)]);
+    world.apply(&[&job(
+        "metric_relabel_configs: [{source_labels: [__name__], regex: a, action: drop}]",
+        target.address,
+    )]);
     let mut number = 2;
     let end = loop {
         let batch = samples(&world.batch(number).await);
@@ -110,7 +114,8 @@ async fn a_stop_ends_no_series() {
 async fn a_configuration_that_cannot_be_applied_changes_nothing() {
     let (world, target) = World::scraping("", vec![page("a 1\n")]).await;
     world.batch(0).await;
-    let bad = job("scheme: https, tls_config: {ca_file: /nonexistent/ca.pem}", target.address).replace("job_name: j", "job_name: k");
+    let bad = job("scheme: https, tls_config: {ca_file: /nonexistent/ca.pem}", target.address)
+        .replace("job_name: j", "job_name: k");
     let error = world.manager.apply(vec![parse(&bad)], &Labels::empty()).unwrap_err();
     assert_eq!(error.to_string(), "cannot build the HTTP client of job \"k\"");
     let same = parse(&job("", target.address));

@@ -28,7 +28,7 @@ async fn a_scrape_is_one_batch_with_its_report() {
     let second = world.batch(1).await;
     assert_eq!(report(&second), [1.0, 2.0, 2.0, 0.0]);
     let times: Vec<i64> = [&first, &second].map(|b| b[0].timestamp_ms).into();
-    assert_eq!(times[1] - times[0], INTERVAL_MS, "time stamps lie on the grid");
+    assert!((times[1] - times[0] - INTERVAL_MS).abs() < 100, "an interval apart: {times:?}");
     assert!(first.iter().all(|s| s.timestamp_ms == times[0]));
     let targets = world.wait_for("up", |t| t[0].last_scrape_ms.is_some()).await;
     assert_eq!(targets[0].health.as_str(), "up");

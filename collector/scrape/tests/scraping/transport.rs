@@ -34,7 +34,8 @@ async fn the_request_says_what_prometheus_says() {
 
 #[tokio::test]
 async fn protocols_and_compression_are_configurable() {
-    let keys = "enable_compression: false, scrape_protocols: [PrometheusText0.0.4], http_headers: {X-Scope: {values: [t]}}";
+    let keys =
+        "enable_compression: false, scrape_protocols: [PrometheusText0.0.4], http_headers: {X-Scope: {values: [t]}}";
     let (world, target) = World::scraping(keys, vec![page("a 1\n")]).await;
     world.batch(0).await;
     assert_eq!(header(&target, "accept").unwrap(), "text/plain;version=0.0.4;q=0.6,*/*;q=0.5");
