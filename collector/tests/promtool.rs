@@ -494,6 +494,30 @@ fn queries_print_alike() {
     assert_eq!(ours.code, theirs.code);
 }
 
+/// A server may answer anything.
+#[test]
+fn odd_answers_are_no_panic() {
+    for body in [
+        r#"{"status":"success","data":"text"}"#,
+        r#"{"status":"success","data":{"resultType":"vector","result":[7]}}"#,
+        r#"{"status":"success","data":{"resultType":"matrix","result":{}}}"#,
+        r#"{"status":"success"}"#,
+        "[]",
+        "",
+    ] {
+        let url = serve(vec![("query", 200, body), ("query_range", 200, body), ("series", 200, body)].leak());
+        for args in [
+            &["query", "instant", &url, "up"][..],
+            &["query", "instant", "-o", "json", &url, "up"],
+            &["query", "range", "-o", "json", &url, "up"],
+            &["query", "series", "--match=up", &url],
+        ] {
+            let answer = run(OURS, Path::new("."), args, "");
+            assert!(matches!(answer.code, Some(0 | 1)), "{body}: {answer:?}");
+        }
+    }
+}
+
 #[test]
 fn scalars_and_strings_print_alike() {
     let scalar = serve(&[(

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use super::client::{Client, now_ms, parse_time, seconds};
-use super::{Format, finish, format};
+use super::{Format, finish_result};
 
 /// Arguments of `query instant`.
 #[derive(clap::Args, Debug)]
@@ -24,8 +24,5 @@ pub(in crate::commands) fn run(args: &Args) -> ExitCode {
     let time = args.time.unwrap_or_else(now_ms);
     let answer = Client::new(&args.server)
         .and_then(|client| client.post("query", &[("query", args.expr.clone()), ("time", seconds(time))]));
-    match args.format {
-        Format::Promql => finish(answer, args.format, format::result),
-        Format::Json => finish(answer.map(|mut data| data["result"].take()), args.format, format::result),
-    }
+    finish_result(answer, args.format)
 }

@@ -38,3 +38,12 @@ fn finish(answer: Result<Value, String>, format: Format, promql: fn(&Value) -> S
         }
     }
 }
+
+/// [`finish`] for the answers that wrap their result with its type: JSON shows the result alone.
+fn finish_result(answer: Result<Value, String>, format: Format) -> ExitCode {
+    let answer = match format {
+        Format::Promql => answer,
+        Format::Json => answer.map(|mut data| data.get_mut("result").map(Value::take).unwrap_or_default()),
+    };
+    finish(answer, format, format::result)
+}

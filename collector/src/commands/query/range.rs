@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use collector_model::PromDuration;
 
 use super::client::{Client, now_ms, parse_step, parse_time, seconds};
-use super::{Format, finish, format};
+use super::{Format, finish_result};
 
 /// Arguments of `query range`.
 #[derive(clap::Args, Debug)]
@@ -46,8 +46,5 @@ pub(in crate::commands) fn run(args: &Args) -> ExitCode {
     let params =
         [("query", args.expr.clone()), ("start", seconds(start)), ("end", seconds(end)), ("step", seconds(step_ms))];
     let answer = Client::new(&args.server).and_then(|client| client.post("query_range", &params));
-    match args.format {
-        Format::Promql => finish(answer, args.format, format::result),
-        Format::Json => finish(answer.map(|mut data| data["result"].take()), args.format, format::result),
-    }
+    finish_result(answer, args.format)
 }
