@@ -34,8 +34,8 @@ pub enum AgentError {
         #[source]
         source: std::io::Error,
     },
-    /// A path is none.
-    #[error("path {path:?} does not begin with a slash")]
+    /// A path is none that can be served.
+    #[error("path {path:?} does not begin with a slash, or holds one of {{ }} * :")]
     Path {
         /// As configured.
         path: String,
@@ -70,8 +70,11 @@ impl Agent {
     /// # Errors
     /// See [`AgentError`].
     pub fn new(settings: Settings) -> Result<Self, AgentError> {
-        if let Some(path) = [&settings.telemetry_path, &settings.container_path].iter().find(|p| !p.starts_with('/')) {
-            return Err(AgentError::Path { path: (*path).clone() });
+        for path in [&settings.telemetry_path, &settings.container_path] {
+            // The router would take these characters for patterns.
+            if !path.starts_with('/') || path.contains(['{', '}', '*', ':']) {
+                return Err(AgentError::Path { path: path.clone() });
+            }
         }
         let node_listeners = listeners(&settings.listen)?;
         let container_listeners = listeners(&settings.container_listen)?;

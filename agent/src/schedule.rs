@@ -314,3 +314,140 @@ fn chain(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    use agent_exposition::Kind;
+
+    use super::*;
+
+    /// Does what it is told to.
+    struct Told {
+        name: &'static str,
+        act: Act,
+    }
+
+    enum Act {
+        Collect,
+        Nothing,
+        Fail,
+        Panic,
+        /// Waits for a word, then collects.
+        Wait(Receiver<()>),
+        /// Looks whether its own deadline comes before this.
+        Hurry(Instant),
+    }
+
+    impl Collector for Told {
+        fn begin(&mut self, scrape: agent_node::Scrape) {
+            if let Act::Hurry(before) = self.act {
+                assert!(scrape.deadline < before);
+            }
+        }
+
+        fn collect(&mut self, page: &mut Page) -> Result<agent_node::Outcome, CollectError> {
+            page.single(self.name, "", Kind::Gauge, 1.0);
+            match &self.act {
+                Act::Collect | Act::Hurry(_) => {}
+                Act::Nothing => return Ok(agent_node::Outcome::Nothing),
+                Act::Fail => {
+                    let path = "/proc/nothing".into();
+                    return Err(agent_procfs::Error::Parse { path, line: 1, reason: "no".to_owned() }.into());
+                }
+                Act::Panic => panic!("as told"),
+                Act::Wait(word) => word.recv().expect("the word is given"),
+            }
+            Ok(agent_node::Outcome::Collected)
+        }
+    }
+
+    fn schedule(acts: Vec<(&'static str, Act)>) -> Arc<Schedule> {
+        let told = |(name, act)| (name, Box::new(Told { name, act }) as Box<dyn Collector>);
+        Arc::new(Schedule::new(acts.into_iter().map(told).collect()))
+    }
+
+    fn waiting(name: &'static str) -> ((&'static str, Act), Sender<()>) {
+        let (sender, receiver) = channel();
+        ((name, Act::Wait(receiver)), sender)
+    }
+
+    fn in_ms(milliseconds: u64) -> Instant {
+        Instant::now() + Duration::from_millis(milliseconds)
+    }
+
+    fn outcomes(collection: &Collection) -> Vec<(&'static str, &'static str)> {
+        collection.reports.iter().map(|report| (report.collector, report.outcome.name())).collect()
+    }
+
+    fn has(collection: &Collection, family: &str) -> bool {
+        collection.page.kind_of(family).is_some()
+    }
+
+    #[tokio::test]
+    async fn each_outcome_is_told_and_a_failure_leaves_nothing_on_the_page() {
+        let acts = vec![("d", Act::Panic), ("a", Act::Collect), ("c", Act::Fail), ("b", Act::Nothing)];
+        let schedule = schedule(acts);
+        for _ in 0..2 {
+            let collection = schedule.collect(|_| true, in_ms(10_000)).await;
+            assert_eq!(outcomes(&collection), [("a", "ok"), ("b", "nothing"), ("c", "failed"), ("d", "failed")]);
+            assert!(has(&collection, "a") && !has(&collection, "c") && !has(&collection, "d"));
+            schedule.give_back(collection.page);
+        }
+        let some = schedule.collect(|name| name == "a", in_ms(10_000)).await;
+        assert_eq!(outcomes(&some), [("a", "ok")]);
+        assert_eq!(outcomes(&schedule.collect(|_| false, in_ms(10_000)).await), []);
+    }
+
+    #[tokio::test]
+    async fn those_behind_the_stuck_ones_are_collected() {
+        let (first, word_1) = waiting("stuck_1");
+        let (second, word_2) = waiting("stuck_2");
+        let schedule = schedule(vec![first, ("a", Act::Collect), second, ("b", Act::Collect)]);
+        let collection = schedule.collect(|_| true, in_ms(1500)).await;
+        let want = [("a", "ok"), ("b", "ok"), ("stuck_1", "stuck"), ("stuck_2", "stuck")];
+        assert_eq!(outcomes(&collection), want);
+        assert!(has(&collection, "b") && !has(&collection, "stuck_1"));
+        // One comes back: what it brings then is too late, and the next scrape has it again.
+        word_1.send(()).unwrap();
+        word_1.send(()).unwrap();
+        let deadline = in_ms(10_000);
+        loop {
+            let collection = schedule.collect(|_| true, in_ms(5_000)).await;
+            assert!(outcomes(&collection).contains(&("stuck_2", "stuck")));
+            if has(&collection, "stuck_1") {
+                assert!(outcomes(&collection).contains(&("stuck_1", "ok")));
+                break;
+            }
+            assert!(Instant::now() < deadline, "it does not come back");
+        }
+        word_2.send(()).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_slow_collector_is_waited_for_and_holds_up_nobody_else() {
+        let (slow, word) = waiting("slow");
+        let schedule = schedule(vec![("a", Act::Collect), slow]);
+        let first = {
+            let schedule = schedule.clone();
+            tokio::spawn(async move { schedule.collect(|_| true, in_ms(30_000)).await })
+        };
+        tokio::task::yield_now().await;
+        // Answered while the first still waits, though not before it is known to be slow.
+        let second = schedule.collect(|_| true, in_ms(30_000)).await;
+        assert_eq!(outcomes(&second), [("a", "ok"), ("slow", "stuck")]);
+        assert!(!first.is_finished());
+        word.send(()).unwrap();
+        let first = first.await.unwrap();
+        assert_eq!(outcomes(&first), [("a", "ok"), ("slow", "ok")]);
+        assert!(has(&first, "slow"));
+    }
+
+    #[tokio::test]
+    async fn collectors_get_a_deadline_before_ours() {
+        let deadline = in_ms(10_000);
+        let schedule = schedule(vec![("a", Act::Hurry(deadline))]);
+        assert_eq!(outcomes(&schedule.collect(|_| true, deadline).await), [("a", "ok")]);
+    }
+}

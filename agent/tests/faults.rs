@@ -63,6 +63,10 @@ fn what_fails_at_the_start_is_one_line_and_exit_code_1() {
             "path \\\"m\\\" does not begin with a slash".to_owned(),
         ),
         (
+            vec!["--web.listen-address=127.0.0.1:0".to_owned(), "--web.telemetry-path=/{m".to_owned()],
+            "path \\\"/{m\\\" does not begin with a slash, or holds one of { } * :".to_owned(),
+        ),
+        (
             vec![
                 "--web.listen-address=127.0.0.1:0".to_owned(),
                 "--collector.filesystem.mount-points-exclude=(".to_owned(),

@@ -1,15 +1,35 @@
 //! `GET /info/ID`: the short story of one container, as JSON.
 
+use std::sync::Arc;
+
 use agent_container::{Containers, InfoError};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use tokio::sync::Semaphore;
 
-pub(super) async fn answer(State(containers): State<Option<Containers>>, Path(asked): Path<String>) -> Response {
-    let Some(containers) = containers else {
+/// Look-ups at the same time; more wait. Each has a thread, for as long as the CPU time of a container is watched.
+const AT_ONCE: usize = 4;
+
+/// Where containers are looked up.
+#[derive(Clone)]
+pub(super) struct Lookup {
+    containers: Option<Containers>,
+    places: Arc<Semaphore>,
+}
+
+impl Lookup {
+    pub(super) fn new(containers: Option<Containers>) -> Self {
+        Self { containers, places: Arc::new(Semaphore::new(AT_ONCE)) }
+    }
+}
+
+pub(super) async fn answer(State(lookup): State<Lookup>, Path(asked): Path<String>) -> Response {
+    let Some(containers) = lookup.containers else {
         return refuse(StatusCode::NOT_FOUND, "container metrics are off here: --collector.container turns them on");
     };
+    let _place = lookup.places.acquire().await;
     let lookup = tokio::task::spawn_blocking(move || {
         let found = containers.info(&asked);
         // A cgroup's path comes without its leading slash, which the route has taken.

@@ -32,5 +32,5 @@ pub(crate) fn router(page: Arc<MetricsPage>, containers: Option<Containers>, set
     router
         .route(&path, get(metrics::answer).post(metrics::answer))
         .with_state(page)
-        .merge(Router::new().route("/info/{*id}", get(info::answer)).with_state(containers))
+        .merge(Router::new().route("/info/{*id}", get(info::answer)).with_state(info::Lookup::new(containers)))
 }

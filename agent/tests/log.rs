@@ -1,0 +1,50 @@
+//! The log's two forms and its levels.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod running;
+
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use running::{Agent, command};
+
+#[test]
+fn json_is_an_object_per_line() {
+    let flags = ["--web.listen-address=127.0.0.1:0", "--docker=", "--log.format=json", "--v=4"];
+    let mut process = command(&flags).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(process.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let mut find = |message: &str| -> serde_json::Value {
+        let objects = lines.by_ref().map(|line| serde_json::from_str::<serde_json::Value>(&line).expect(&line));
+        objects.into_iter().find(|object| object["msg"] == message).expect("the log has the line")
+    };
+    let ignored = find("these flags have no effect here");
+    assert_eq!((ignored["level"].as_str(), ignored["flags"].as_str()), (Some("warn"), Some("--v")));
+    let listening = find("listening");
+    assert_eq!((listening["level"].as_str(), listening["role"].as_str()), (Some("info"), Some("node")));
+    assert!(listening["address"].as_str().unwrap().starts_with("127.0.0.1:"));
+    assert!(listening["time"].as_str().unwrap().ends_with('Z'));
+    process.kill().unwrap();
+    process.wait().unwrap();
+}
+
+#[test]
+fn flags_without_effect_are_named_once() {
+    let mut agent = Agent::start(&["--collector.systemd", "--housekeeping_interval=10s", "--no-collector.wifi"]);
+    agent.signal(rustix::process::Signal::TERM);
+    agent.process.wait().unwrap();
+    // Start has read up to the line about listening, which comes after the warning.
+    assert!(!agent.rest_of_log().contains("no effect"));
+    let output = command(&["--web.listen-address=nonsense", "--collector.systemd", "--v=2"]).output().unwrap();
+    let log = String::from_utf8(output.stderr).unwrap();
+    let warnings: Vec<_> = log.lines().filter(|line| line.contains("no effect")).collect();
+    assert_eq!(warnings.len(), 1, "{log}");
+    assert!(warnings[0].contains("flags=\"--collector.systemd --v\""), "{log}");
+}
+
+#[test]
+fn levels_hide_what_is_below_them() {
+    let output = command(&["--web.listen-address=nonsense", "--v=2", "--log.level=error"]).output().unwrap();
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert!(log.lines().count() == 1 && log.contains("level=error msg=\"cannot start\""), "{log}");
+}
