@@ -158,7 +158,7 @@ impl Collection {
         };
         let namespace = match known.namespace {
             Some((of, namespace)) if of == pid => namespace,
-            _ => network::namespace_of(root, pid),
+            _ => network::namespace_of(root, &pid.to_string()),
         };
         known.namespace = Some((pid, namespace));
         let network = known.described.as_ref().map_or(Network::Own, |described| described.network);

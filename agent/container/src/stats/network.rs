@@ -38,10 +38,18 @@ pub(crate) fn collect(
     if let Some(labels) = root_labels {
         put_interfaces(1, labels, root, desk, sheet);
     }
-    let host = namespace_of(root, 1);
+    let host = host_namespace(root, candidates);
     for candidate in owners(candidates, host) {
         put_interfaces(candidate.pid, candidate.labels, root, desk, sheet);
     }
+}
+
+/// That of the first process. Where its namespaces may not be read (it may have a right that this process lacks), that
+/// of a container of which the runtime says that it is on the host's, or else this process's own: an agent with too few
+/// rights in a namespace apart then hides only its own figures.
+fn host_namespace(root: &Root, candidates: &[Candidate]) -> Option<u64> {
+    let on_host = || candidates.iter().find(|c| c.network == Network::Host && c.namespace.is_some());
+    namespace_of(root, "1").or_else(|| on_host()?.namespace).or_else(|| namespace_of(root, "self"))
 }
 
 fn owners(candidates: &[Candidate], host: Option<u64>) -> Vec<&Candidate> {
@@ -49,6 +57,7 @@ fn owners(candidates: &[Candidate], host: Option<u64>) -> Vec<&Candidate> {
     let mut by_namespace: HashMap<u64, usize> = HashMap::new();
     for candidate in candidates {
         match candidate.namespace {
+            _ if candidate.network == Network::Host => {}
             // Without the namespaces the runtime's word decides.
             None if candidate.network == Network::Own => owners.push(candidate),
             None => {}
@@ -73,8 +82,8 @@ fn owners(candidates: &[Candidate], host: Option<u64>) -> Vec<&Candidate> {
 }
 
 /// The network namespace of a process.
-pub(crate) fn namespace_of(root: &Root, pid: u32) -> Option<u64> {
-    let link = std::fs::read_link(root.proc(format!("{pid}/ns/net"))).ok()?;
+pub(crate) fn namespace_of(root: &Root, process: &str) -> Option<u64> {
+    let link = std::fs::read_link(root.procfs.join(process).join("ns/net")).ok()?;
     cgroup::net_namespace(link.as_os_str().as_bytes())
 }
 
@@ -132,6 +141,7 @@ mod tests {
         check(&[(10, Own, Some(1)), (11, Own, Some(2))], Some(9), &[10, 11]);
         check(&[(10, Host, Some(9)), (11, Own, Some(2))], Some(9), &[11]);
         check(&[(10, Own, Some(9))], Some(9), &[]);
+        check(&[(10, Host, Some(9)), (11, Own, Some(2))], None, &[11]);
         check(&[(10, Other, Some(1)), (11, Own, Some(1)), (12, Other, Some(1))], Some(9), &[11]);
         check(&[(10, Other, Some(1)), (12, Other, Some(1))], Some(9), &[10]);
     }
