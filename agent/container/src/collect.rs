@@ -95,7 +95,7 @@ impl Collection {
             if cgroup.is_root() {
                 root_labels = Some(labels);
             } else if known.is_container {
-                let own = processes.get(&key).map(|processes| processes.own).unwrap_or_default();
+                let own = processes.get(&key).and_then(|processes| processes.own).unwrap_or_default();
                 if let Some(pid) = pid_of(known, own) {
                     candidates.push((key, labels, pid));
                 }
@@ -111,7 +111,7 @@ impl Collection {
             };
             read_cgroup(reading, &mut self.devices, &self.config.root);
             if self.config.sets.has(Set::Process) {
-                let count = processes.get(&key).map(|processes| processes.total);
+                let count = processes.get(&key).and_then(|processes| processes.total);
                 sheet.put_some(Metric::Processes, labels, count);
             }
             self.put_kills(&mut sheet, key, labels);
@@ -136,16 +136,15 @@ impl Collection {
         for key in &keys {
             let pid = self.registry.get(*key).and_then(|known| known.described.as_ref()?.pid);
             let Some(cgroup) = self.tree.get_mut(*key) else { continue };
-            if let Some(own) = pids::processes(&self.layout, &mut self.desk, cgroup, pid) {
-                counted.insert(*key, Counted { own, total: own.count });
-            }
+            let own = pids::processes(&self.layout, &mut self.desk, cgroup, pid);
+            counted.insert(*key, Counted { own, total: own.map(|own| own.count) });
         }
         // By path, so that a cgroup comes before those below it.
         for key in keys.iter().rev() {
-            let Some(total) = counted.get(key).map(|counted| counted.total) else { continue };
+            let Some(total) = counted.get(key).and_then(|counted| counted.total) else { continue };
             let above = self.registry.get(*key).and_then(|known| known.parent);
             if let Some(above) = above.and_then(|above| counted.get_mut(&above)) {
-                above.total += total;
+                *above.total.get_or_insert(0) += total;
             }
         }
         counted
@@ -252,8 +251,8 @@ impl Collection {
 
 #[derive(Clone, Copy, Debug)]
 struct Counted {
-    own: Processes,
-    total: u64,
+    own: Option<Processes>,
+    total: Option<u64>,
 }
 
 /// A process in the container's network namespace: its first one as the runtime says if it is still there, otherwise
