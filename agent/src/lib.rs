@@ -8,6 +8,7 @@ mod containers;
 mod encode;
 mod exporter;
 mod listen;
+pub mod log;
 mod process;
 mod schedule;
 mod selection;

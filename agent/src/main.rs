@@ -22,7 +22,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    cli::log::start(options.log_level, options.log_format);
+    atalaia_agent::log::start(options.log_level, options.log_format, &["agent", "atalaia_agent"]);
     match run(*options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

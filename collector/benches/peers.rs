@@ -51,8 +51,7 @@ struct Measured {
 fn main() {
     let numbers: Vec<u64> = std::env::args().skip(1).filter_map(|a| a.parse().ok()).collect();
     let number = |i: usize, default: u64| numbers.get(i).copied().unwrap_or(default);
-    let load =
-        Load { targets: number(0, 20) as usize, series: number(1, 2_000) as usize, seconds: number(2, 60) };
+    let load = Load { targets: number(0, 20) as usize, series: number(1, 2_000) as usize, seconds: number(2, 60) };
     println!(
         "load: {} targets x {} series each second, everything remote-written, {} s each after 15 s of warming up",
         load.targets, load.series, load.seconds
@@ -230,11 +229,12 @@ fn page_response(path: &str, series: usize) -> Vec<u8> {
                 family % 5
             )
             .unwrap();
-            match kind {
-                "gauge" => writeln!(page, "{}", (now / 97 * (steady % 13 + 1)) % 1_000_003).unwrap(),
-                _ if member % 4 == 0 => writeln!(page, "{:.2}", (now % 10_000_000) as f64 / 1000.0 * (steady % 9) as f64).unwrap(),
-                _ => writeln!(page, "{}", now / 1000 * (steady % 17) + steady).unwrap(),
-            }
+            let value = match kind {
+                "gauge" => ((now / 97 * (steady % 13 + 1)) % 1_000_003).to_string(),
+                _ if member % 4 == 0 => format!("{:.2}", (now % 10_000_000) as f64 / 1000.0 * (steady % 9) as f64),
+                _ => (now / 1000 * (steady % 17) + steady).to_string(),
+            };
+            writeln!(page, "{value}").unwrap();
         }
     }
     let mut gzip = GzEncoder::new(Vec::new(), Compression::new(3));
@@ -292,7 +292,9 @@ fn serve_connection(mut stream: TcpStream, mut answer: impl FnMut(&str, &[u8]) -
         let path = head.split(' ').nth(1).unwrap_or("/").to_owned();
         let length = head
             .lines()
-            .find_map(|l| l.to_ascii_lowercase().strip_prefix("content-length:").map(|v| v.trim().parse::<usize>().unwrap()))
+            .find_map(|l| {
+                l.to_ascii_lowercase().strip_prefix("content-length:").map(|v| v.trim().parse::<usize>().unwrap())
+            })
             .unwrap_or(0);
         let total = head_end + 4 + length;
         while buffer.len() < total {

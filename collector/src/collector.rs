@@ -119,7 +119,11 @@ impl Collector {
         let folder = flags.storage_path.clone();
         std::fs::create_dir_all(&folder).map_err(|source| StartError::Folder { path: folder.clone(), source })?;
         let destinations = Destinations::open(
-            DeliveryOptions { directory: folder.join("queues"), user_agent: USER_AGENT.to_owned(), clock: Arc::clone(&clock) },
+            DeliveryOptions {
+                directory: folder.join("queues"),
+                user_agent: USER_AGENT.to_owned(),
+                clock: Arc::clone(&clock),
+            },
             &loaded.external_labels,
             &loaded.destinations,
             &mut registry,
@@ -230,7 +234,5 @@ impl Collector {
 
 /// How rules ask: as a query does, without its gate, since the ruler bounds itself.
 fn rule_query(engine: Engine, window: Arc<Window>) -> Arc<QueryFn> {
-    Arc::new(move |expression, at_ms| {
-        Ok(engine.instant(expression, at_ms, window.as_ref(), &Limits::default())?.value)
-    })
+    Arc::new(move |expression, at_ms| Ok(engine.instant(expression, at_ms, window.as_ref(), &Limits::default())?.value))
 }

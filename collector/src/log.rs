@@ -1,9 +1,11 @@
-//! The log of the process, on standard error.
+//! The log of the process, on standard error, in the form that the agent's has.
 
-use tracing_subscriber::EnvFilter;
+use atalaia_agent::log::{Format, start as start_log};
+use tracing_subscriber::filter::LevelFilter;
 
-/// Starts logging.
-pub fn start(level: &str, _format: &str) {
-    let filter = EnvFilter::new(format!("{level},hyper=warn,reqwest=warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(std::io::stderr).init();
+/// Starts logging: `level` is debug, info, warn or error, `format` logfmt or json.
+pub fn start(level: &str, format: &str) {
+    let level = level.parse().unwrap_or(LevelFilter::INFO);
+    let format = if format == "json" { Format::Json } else { Format::Logfmt };
+    start_log(level, format, &["collector", "atalaia_collector", "agent", "atalaia_agent"]);
 }

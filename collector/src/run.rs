@@ -28,9 +28,7 @@ enum RunError {
     #[error(transparent)]
     Listen(#[from] atalaia_agent::ListenError),
     #[error("--web.external-url={url:?} is not a URL")]
-    ExternalUrl {
-        url: String,
-    },
+    ExternalUrl { url: String },
     #[error("cannot use the runtime")]
     Runtime(#[from] std::io::Error),
 }

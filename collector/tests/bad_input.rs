@@ -41,10 +41,15 @@ fn a_wrong_configuration_is_refused_with_file_line_and_key() {
     refused("global:\n  scrape_intervall: 5s\n", &[], &["prometheus.yml:2", "scrape_intervall"]);
     refused("scrape_configs:\n  - job_name: a\n    scrape_interval: 5 s\n", &[], &["prometheus.yml", "5 s"]);
     refused("scrape_configs:\n  - job_name: a\n  - job_name: a\n", &[], &["a"]);
-    refused("scrape_configs:\n  - job_name: a\n    scrape_interval: 1s\n    scrape_timeout: 2s\n", &[], &["timeout", "a"]);
+    refused(
+        "scrape_configs:\n  - job_name: a\n    scrape_interval: 1s\n    scrape_timeout: 2s\n",
+        &[],
+        &["timeout", "a"],
+    );
     refused("remote_write:\n  - url: not a url\n", &[], &["not a url"]);
     refused("rule_files: [missing.yml]\nglobal: [\n", &[], &["prometheus.yml"]);
-    let both = "remote_write:\n  - url: http://x/\n    basic_auth: { username: a }\n    authorization: { credentials: b }\n";
+    let both =
+        "remote_write:\n  - url: http://x/\n    basic_auth: { username: a }\n    authorization: { credentials: b }\n";
     refused(both, &[], &["at most one"]);
 }
 

@@ -8,7 +8,7 @@ mod support;
 use std::collections::BTreeMap;
 
 use support::stack::{Agent, Collector};
-use support::{Process, eventually, form, free_port, prom_query, program, request};
+use support::{Process, eventually, form, free_port, program, prom_query, request};
 
 /// One sample per label set, newest first in time, as (labels without `job` of the writer, time, value).
 fn instant(address: &str, query: &str, at: &str) -> BTreeMap<String, String> {
@@ -66,7 +66,8 @@ remote_write:
     });
     std::thread::sleep(std::time::Duration::from_secs(3));
     let at = format!("{:.3}", at - 0.2);
-    for query in ["{job=\"agent\",__name__=~\"node_(memory|load|vmstat|cpu).*\"}", "sum by (id) (container_memory_usage_bytes)"]
+    for query in
+        ["{job=\"agent\",__name__=~\"node_(memory|load|vmstat|cpu).*\"}", "sum by (id) (container_memory_usage_bytes)"]
     {
         let (theirs, ours) = (instant(&listen, query, &at), instant(&collector.address, query, &at));
         assert!(!theirs.is_empty(), "{query} at {at} is empty in Prometheus");

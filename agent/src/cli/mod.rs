@@ -2,7 +2,6 @@
 
 mod flags;
 mod foreign;
-pub mod log;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -11,7 +10,7 @@ use agent_container::{Config as Containers, LabelPolicy, Sets};
 use agent_node::collectors::COLLECTORS;
 use agent_node::{FlagKind, Flags};
 use agent_procfs::Root;
-use atalaia_agent::{CONTAINER, Settings};
+use atalaia_agent::{CONTAINER, Settings, log};
 use clap::ArgMatches;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;

@@ -47,9 +47,8 @@ impl Params {
     pub fn duration(&self, name: &str) -> Result<Option<i64>, ApiError> {
         self.get(name)
             .map(|text| {
-                parse_duration(text).ok_or_else(|| {
-                    ApiError::bad_parameter(name, &format!("cannot parse {text:?} to a valid duration"))
-                })
+                parse_duration(text)
+                    .ok_or_else(|| ApiError::bad_parameter(name, &format!("cannot parse {text:?} to a valid duration")))
             })
             .transpose()
     }

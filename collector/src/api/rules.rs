@@ -67,9 +67,9 @@ impl<'a> Wanted<'a> {
             .rules
             .iter()
             .filter(|rule| asked(&self.names, &rule.name))
-            .filter(|rule| match (self.kind, &rule.kind) {
-                (None, _) | (Some("record"), RuleKind::Recording { .. }) | (Some("alert"), RuleKind::Alerting { .. }) => true,
-                _ => false,
+            .filter(|rule| match self.kind {
+                Some(kind) => (kind == "record") == matches!(rule.kind, RuleKind::Recording { .. }),
+                None => true,
             })
             .map(|one| self.rule(one))
             .collect();

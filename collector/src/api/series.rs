@@ -91,10 +91,7 @@ fn selections(params: &Params) -> Result<Vec<Selection>, ApiError> {
             let matchers = collector_promql::parse_selector(text)
                 .map_err(|e| ApiError::bad_parameter("match[]", &e.to_string()))?;
             if matchers.iter().all(|m| m.matches("")) {
-                return Err(ApiError::bad_parameter(
-                    "match[]",
-                    "match[] must contain at least one non-empty matcher",
-                ));
+                return Err(ApiError::bad_parameter("match[]", "match[] must contain at least one non-empty matcher"));
             }
             Ok(Selection { min_ms, max_ms, matchers })
         })

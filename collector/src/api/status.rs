@@ -68,9 +68,8 @@ pub async fn tsdb(State(shared): State<Shared>, params: Params) -> Result<Respon
     let status = tokio::task::spawn_blocking(move || window.status(limit))
         .await
         .map_err(|_| ApiError::internal("the count ended abnormally; see the log"))?;
-    let list = |rows: &[Ranked]| {
-        rows.iter().map(|row| json!({ "name": row.name, "value": row.value })).collect::<Vec<_>>()
-    };
+    let list =
+        |rows: &[Ranked]| rows.iter().map(|row| json!({ "name": row.name, "value": row.value })).collect::<Vec<_>>();
     Ok(success_value(&json!({
         "headStats": {
             "numSeries": status.series,

@@ -45,7 +45,9 @@ pub async fn targets(State(shared): State<Shared>, params: Params) -> Result<Res
         .dropped
         .iter()
         .filter(|t| state != "active" && wanted(&t.scrape_pool))
-        .map(|target| json!({ "discoveredLabels": object(&target.discovered_labels), "scrapePool": target.scrape_pool }))
+        .map(
+            |target| json!({ "discoveredLabels": object(&target.discovered_labels), "scrapePool": target.scrape_pool }),
+        )
         .collect();
     Ok(success_value(&json!({
         "activeTargets": active,
@@ -104,7 +106,9 @@ pub async fn metadata(State(shared): State<Shared>, params: Params) -> Result<Re
     let per_metric = params.limit("limit_per_metric")?.unwrap_or(usize::MAX);
     let mut found: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     for entry in shared.scrapes.metadata() {
-        if asked.is_some_and(|asked| asked != entry.metric) || (found.len() >= limit && !found.contains_key(&entry.metric)) {
+        if asked.is_some_and(|asked| asked != entry.metric)
+            || (found.len() >= limit && !found.contains_key(&entry.metric))
+        {
             continue;
         }
         let said = json!({ "type": entry.metadata.kind, "help": entry.metadata.help, "unit": entry.metadata.unit });

@@ -37,7 +37,9 @@ pub async fn write(State(shared): State<Shared>, headers: HeaderMap, body: Bytes
         Ok(Err(WriteError::Window(error))) => {
             (StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", chain(&error))).into_response()
         }
-        Ok(Err(WriteError::Again)) => (StatusCode::SERVICE_UNAVAILABLE, "a series was let go meanwhile\n").into_response(),
+        Ok(Err(WriteError::Again)) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "a series was let go meanwhile\n").into_response()
+        }
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
@@ -71,7 +73,12 @@ fn store(window: &dyn Append, request: WriteRequest) -> Result<(), WriteError> {
         return Err(WriteError::Again);
     }
     if let Some((_, reason)) = appended.rejected.first() {
-        wrong = wrong.or(Some(format!("{} of {} samples refused: {}", appended.rejected.len(), batch.len(), reason.as_str())));
+        wrong = wrong.or(Some(format!(
+            "{} of {} samples refused: {}",
+            appended.rejected.len(),
+            batch.len(),
+            reason.as_str()
+        )));
     }
     match wrong {
         None => Ok(()),

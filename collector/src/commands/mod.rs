@@ -6,6 +6,8 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
+use crate::api::chain;
+
 mod check_config;
 mod check_metrics;
 mod check_rules;
@@ -85,16 +87,4 @@ fn all_exist<'a>(paths: impl IntoIterator<Item = &'a Path>) -> bool {
         eprintln!("atalaia-collector: error: path '{}' does not exist, try --help", path.display());
     }
     missing.is_none()
-}
-
-/// An error with the chain of its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

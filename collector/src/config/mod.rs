@@ -174,7 +174,8 @@ impl Config {
     fn without_effect(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         if self.alerting.is_some() {
-            warnings.push("alerting: alerts are recorded and shown here, they are not sent to an Alertmanager".to_owned());
+            warnings
+                .push("alerting: alerts are recorded and shown here, they are not sent to an Alertmanager".to_owned());
         }
         if self.storage.is_some() {
             warnings.push("storage: has no effect; the window is set by --storage.tsdb.retention.time".to_owned());
@@ -278,16 +279,7 @@ fn destinations(
 #[cfg(test)]
 mod tests {
     use super::*;
-    fn chain(error: &dyn std::error::Error) -> String {
-        let mut text = error.to_string();
-        let mut source = error.source();
-        while let Some(e) = source {
-            text.push_str(": ");
-            text.push_str(&e.to_string());
-            source = e.source();
-        }
-        text
-    }
+    use crate::api::chain;
 
     fn load(text: &str) -> Result<Loaded, ConfigError> {
         let dir = tempfile::tempdir().unwrap();
@@ -323,7 +315,10 @@ remote_write:
     #[test]
     fn the_whole_of_an_ordinary_file_is_understood() {
         let loaded = load(WHOLE).unwrap();
-        assert_eq!(loaded.jobs.iter().map(ScrapeJob::name).collect::<Vec<_>>(), ["nodeexporter", "cadvisor", "prometheus"]);
+        assert_eq!(
+            loaded.jobs.iter().map(ScrapeJob::name).collect::<Vec<_>>(),
+            ["nodeexporter", "cadvisor", "prometheus"]
+        );
         assert_eq!(loaded.external_labels.get("monitor"), Some("docker-host-alpha"));
         assert_eq!(loaded.destinations.len(), 2);
         assert_eq!(loaded.warnings, Vec::<String>::new());

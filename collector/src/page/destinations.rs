@@ -8,7 +8,14 @@ use super::html::{Cell, Mood, bytes, span, table};
 pub fn push(out: &mut String, destinations: &[DestinationStatus], now_ms: i64) {
     let heads = ["Destination", "URL", "State", "Waiting", "Oldest unsent", "On disk", "Sent", "Dropped", "Last error"];
     let rows: Vec<Vec<Cell>> = destinations.iter().map(|d| row(d, now_ms)).collect();
-    table(out, "destinations", "Destinations", &heads, &rows, "No destinations: neither remote_write nor influxdb_write.");
+    table(
+        out,
+        "destinations",
+        "Destinations",
+        &heads,
+        &rows,
+        "No destinations: neither remote_write nor influxdb_write.",
+    );
 }
 
 fn row(destination: &DestinationStatus, now_ms: i64) -> Vec<Cell> {
@@ -17,7 +24,8 @@ fn row(destination: &DestinationStatus, now_ms: i64) -> Vec<Cell> {
         (None, Some(_)) => (Mood::Good, "delivering"),
         (None, None) => (Mood::Unknown, "nothing sent yet"),
     };
-    let oldest = destination.oldest_unsent_ms.map_or_else(|| "none".to_owned(), |at| format!("{} old", span(now_ms - at)));
+    let oldest =
+        destination.oldest_unsent_ms.map_or_else(|| "none".to_owned(), |at| format!("{} old", span(now_ms - at)));
     let reasons: Vec<String> = destination
         .samples_dropped
         .iter()

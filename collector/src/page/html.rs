@@ -105,6 +105,23 @@ const SCRIPT: &str = "setInterval(async()=>{if(!document.getElementById('live').
     document.getElementById('main').replaceWith(d.getElementById('main'));}\
     catch(e){const s=document.querySelector('.summary');if(s)s.textContent='the collector does not answer';}},5000);";
 
+/// A value for people: six significant digits, no more zeros than needed.
+pub fn number(value: f64) -> String {
+    let magnitude = value.abs();
+    if value == 0.0 || !value.is_finite() || !(1e-4..1e15).contains(&magnitude) {
+        return format!("{value:e}").replace("e0", "");
+    }
+    let decimals = if magnitude >= 1e5 {
+        0
+    } else if magnitude >= 1.0 {
+        4
+    } else {
+        6
+    };
+    let text = format!("{value:.decimals$}");
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
 /// A number of bytes for people.
 #[allow(clippy::cast_precision_loss, reason = "it is rounded for reading")]
 pub fn bytes(count: u64) -> String {
@@ -154,6 +171,11 @@ mod tests {
 
     #[test]
     fn numbers_for_people() {
+        assert_eq!(number(2_064_384.0), "2064384");
+        assert_eq!(number(98.000_000_000_001_82), "98");
+        assert_eq!(number(0.000_530_782_162), "0.000531");
+        assert_eq!(number(0.0), "0");
+        assert_eq!(number(f64::NAN), "NaN");
         assert_eq!(bytes(0), "0 B");
         assert_eq!(bytes(1536), "1.5 KiB");
         assert_eq!(bytes(u64::MAX), "16777216.0 TiB");

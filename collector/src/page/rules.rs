@@ -2,8 +2,7 @@
 
 use collector_ruler::{GroupSnapshot, Health, RuleKind};
 
-use super::html::{Cell, Mood, span, table};
-use crate::api::json::push_value;
+use super::html::{Cell, Mood, number, span, table};
 
 /// Appends the section.
 pub fn push(out: &mut String, groups: &[GroupSnapshot], now_ms: i64) {
@@ -18,16 +17,13 @@ pub fn push(out: &mut String, groups: &[GroupSnapshot], now_ms: i64) {
             };
             let (value, count) = match &rule.kind {
                 RuleKind::Recording { series, sample } => {
-                    let value = sample.as_ref().map(|s| {
-                        let mut text = String::new();
-                        push_value(&mut text, s.value);
-                        text
-                    });
+                    let value = sample.as_ref().map(|s| number(s.value));
                     (value.unwrap_or_else(|| "none".to_owned()), *series)
                 }
                 RuleKind::Alerting { state, alerts, .. } => (state.as_str().to_owned(), alerts.len()),
             };
-            let age = rule.last_evaluation_ms.map_or_else(|| "never".to_owned(), |at| format!("{} ago", span(now_ms - at)));
+            let age =
+                rule.last_evaluation_ms.map_or_else(|| "never".to_owned(), |at| format!("{} ago", span(now_ms - at)));
             rows.push(vec![
                 Cell::Text(group.name.clone()),
                 Cell::Code(rule.name.clone()),

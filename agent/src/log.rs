@@ -19,15 +19,14 @@ pub enum Format {
     Json,
 }
 
-/// Starts to log events of our own crates down to a level, and warnings of others.
-pub fn start(level: LevelFilter, format: Format) {
+/// Starts to log events of our own crates down to a level, and warnings of others. `own` are the beginnings of their
+/// names, such as `agent` and `atalaia_agent`. For binaries: once, before anything else.
+pub fn start(level: LevelFilter, format: Format, own: &[&'static str]) {
     use tracing_subscriber::filter::Targets;
     use tracing_subscriber::layer::SubscriberExt as _;
     use tracing_subscriber::util::SubscriberInitExt as _;
-    let targets = Targets::new()
-        .with_default(level.min(LevelFilter::WARN))
-        .with_target("atalaia_agent", level)
-        .with_target("agent", level);
+    let others = Targets::new().with_default(level.min(LevelFilter::WARN));
+    let targets = own.iter().fold(others, |targets, name| targets.with_target(*name, level));
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).event_format(format);
     tracing_subscriber::registry().with(layer).with(targets).init();
 }
