@@ -16,6 +16,8 @@ const KNOWN: &[(&str, &str)] = &[
     ("node_memory_", "metric names should be written in 'snake_case' not 'camelCase'"),
     ("node_netstat_", "metric names should be written in 'snake_case' not 'camelCase'"),
     ("node_sockstat_", "metric names should be written in 'snake_case' not 'camelCase'"),
+    ("node_entropy_", "use base unit \"bytes\" instead of \"bits\""),
+    ("container_fs_inodes_total", "non-counter metrics should not have \"_total\" suffix"),
     ("cadvisor_version_info", "label names should be written in 'snake_case' not 'camelCase'"),
     ("container_memory_failcnt", "counter metrics should have \"_total\" suffix"),
 ];
