@@ -61,6 +61,11 @@ impl ScrapeJob {
     pub fn interval(&self) -> Duration {
         self.interval.0
     }
+
+    /// `scrape_timeout`
+    pub fn timeout(&self) -> Duration {
+        self.timeout.0
+    }
 }
 
 impl ScrapeConfig {
