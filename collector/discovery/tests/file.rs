@@ -1,5 +1,5 @@
 //! File discovery on real files, and the way from one configuration to the next.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use std::path::Path;
 use std::time::Duration;

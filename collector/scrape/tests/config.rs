@@ -1,5 +1,5 @@
 //! Scrape configurations: what is taken, what is refused and how it says so.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::path::Path;
 use std::time::Duration;
