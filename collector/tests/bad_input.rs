@@ -16,13 +16,18 @@ fn run(config: &str, flags: &[&str]) -> Output {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("prometheus.yml");
     std::fs::write(&file, config).unwrap();
-    Command::new(collector_binary())
-        .arg(format!("--config.file={}", file.display()))
-        .arg(format!("--storage.tsdb.path={}", dir.path().join("data").display()))
-        .arg("--web.listen-address=127.0.0.1:0")
-        .args(flags)
-        .output()
-        .unwrap()
+    let mut command = Command::new(collector_binary());
+    for default in [
+        format!("--config.file={}", file.display()),
+        format!("--storage.tsdb.path={}", dir.path().join("data").display()),
+        "--web.listen-address=127.0.0.1:0".to_owned(),
+    ] {
+        let name = default.split('=').next().unwrap();
+        if !flags.iter().any(|flag| flag.starts_with(name)) {
+            command.arg(default);
+        }
+    }
+    command.args(flags).output().unwrap()
 }
 
 /// The collector must refuse to start, in one line that holds all of `wanted`.
@@ -46,7 +51,7 @@ fn a_wrong_configuration_is_refused_with_file_line_and_key() {
         &[],
         &["timeout", "a"],
     );
-    refused("remote_write:\n  - url: not a url\n", &[], &["not a url"]);
+    refused("remote_write:\n  - url: not a url\n", &[], &["prometheus.yml", "remote_write: url"]);
     refused("rule_files: [missing.yml]\nglobal: [\n", &[], &["prometheus.yml"]);
     let both =
         "remote_write:\n  - url: http://x/\n    basic_auth: { username: a }\n    authorization: { credentials: b }\n";

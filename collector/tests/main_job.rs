@@ -5,7 +5,7 @@
 
 mod support;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use support::stack::{Agent, CONTAINER_SERIES, Collector, Container, VM_SERIES, configuration};
 use support::{Influx, eventually, get, prom_query};
@@ -24,6 +24,7 @@ fn eight_series_reach_their_database_with_true_values() {
     let busy = Container::start("busy", LOAD);
     let idle = Container::start("idle", "while :; do /bin/busybox sleep 1; done");
     let agent = Agent::start();
+    let before = Used::of(&busy);
     let collector = Collector::start(&configuration(&agent, &vms, &containers), &[]);
 
     for (influx, wanted) in [(&vms, &VM_SERIES), (&containers, &CONTAINER_SERIES)] {
@@ -40,7 +41,7 @@ fn eight_series_reach_their_database_with_true_values() {
 
     no_series_twice(&collector);
     vm_values_are_true(&vms);
-    container_values_are_true(&containers, &busy, &idle);
+    container_values_are_true(&containers, &busy, &idle, &before);
     layout_is_prometheus_own(&vms, &containers, &busy);
     the_page_shows_it(&collector);
 }
@@ -123,10 +124,26 @@ fn newest_of(influx: &Influx, measurement: &str, name: &str) -> Option<f64> {
     influx.query(&q).ok()?.first()?["values"][0][1].as_f64()
 }
 
-fn container_values_are_true(containers: &Influx, busy: &Container, idle: &Container) {
-    let id = busy.inspect("{{.Id}}");
-    let pid = busy.inspect("{{.State.Pid}}");
+/// What a container has used since it began, read by hand.
+struct Used {
+    cpu_seconds: f64,
+    received_bytes: f64,
+}
 
+impl Used {
+    fn of(container: &Container) -> Self {
+        Self {
+            cpu_seconds: cgroup_cpu_seconds(&container.inspect("{{.Id}}")),
+            received_bytes: received_bytes(&container.inspect("{{.State.Pid}}")),
+        }
+    }
+}
+
+/// The window of the recorded rates, in seconds. A rate is what was added in it, divided by all of it.
+const RATE_WINDOW: f64 = 300.0;
+
+fn container_values_are_true(containers: &Influx, busy: &Container, idle: &Container, before: &Used) {
+    let id = busy.inspect("{{.Id}}");
     eventually(20, "container memory agrees with its cgroup", || {
         let own = cgroup_memory_bytes(&id);
         let recorded = newest_of(containers, CONTAINER_SERIES[1], &busy.name).ok_or("no point")?;
@@ -134,18 +151,16 @@ fn container_values_are_true(containers: &Influx, busy: &Container, idle: &Conta
         if off < 0.1 { Ok(()) } else { Err(format!("recorded {recorded}, cgroup {own}")) }
     });
 
-    // Rates: measured by hand over some seconds, and recorded over the same seconds and those before, under a
-    // load that is steady by its making. Other tests share the processors, so the bounds are wide; a wrong unit,
-    // a wrong container or a load average in its place is off by far more.
-    let (cpu, received, began) = (cgroup_cpu_seconds(&id), received_bytes(&pid), Instant::now());
-    std::thread::sleep(Duration::from_secs(10));
-    let elapsed = began.elapsed().as_secs_f64();
-    let cpu_rate = (cgroup_cpu_seconds(&id) - cpu) / elapsed;
-    let rx_rate = (received_bytes(&pid) - received) / elapsed;
+    // The collector runs for less than the window of the rates, so what they say was added must be what was added
+    // since it began: the first and last second apart, which a scrape may miss or the rate may fill in.
+    std::thread::sleep(Duration::from_secs(15));
+    let now = Used::of(busy);
     let recorded_cpu = newest_of(containers, CONTAINER_SERIES[0], &busy.name).unwrap();
     let recorded_rx = newest_of(containers, CONTAINER_SERIES[2], &busy.name).unwrap();
-    assert!((0.5..2.0).contains(&(recorded_cpu / cpu_rate)), "CPU: recorded {recorded_cpu}, by hand {cpu_rate}");
-    assert!((0.5..2.0).contains(&(recorded_rx / rx_rate)), "received: recorded {recorded_rx}, by hand {rx_rate}");
+    let cpu_ratio = recorded_cpu * RATE_WINDOW / (now.cpu_seconds - before.cpu_seconds);
+    let rx_ratio = recorded_rx * RATE_WINDOW / (now.received_bytes - before.received_bytes);
+    assert!((0.75..1.25).contains(&cpu_ratio), "CPU: recorded {recorded_cpu}, {cpu_ratio} of what was read by hand");
+    assert!((0.75..1.25).contains(&rx_ratio), "received: recorded {recorded_rx}, {rx_ratio} of what was read by hand");
 
     let idle_cpu = newest_of(containers, CONTAINER_SERIES[0], &idle.name).unwrap();
     assert!(idle_cpu < recorded_cpu / 4.0, "the idle container uses {idle_cpu}, the busy one {recorded_cpu}");

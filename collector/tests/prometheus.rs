@@ -57,7 +57,8 @@ remote_write:
         if cpus.is_empty() || containers.is_empty() { Err("not yet".to_owned()) } else { Ok(()) }
     });
 
-    // A moment that both have in full: what Prometheus had scraped some seconds ago.
+    // A moment that both have in full: some scrapes after the first, and some before the newest.
+    std::thread::sleep(std::time::Duration::from_secs(4));
     let written = "max(timestamp(node_time_seconds))";
     let at = eventually(30, "a common moment", || {
         let rows = prom_query(&collector.address, written)?;
