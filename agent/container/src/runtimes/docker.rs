@@ -1,8 +1,8 @@
 //! Docker, and whatever else answers its API: one list, then the event stream.
 //!
 //! A container is asked about one by one (its process, when it started, its writable layer) once when it
-//! appears, and again when an event says that this has changed; never at a scrape. Every few minutes the list is
-//! read again, in case an event was lost.
+//! appears, and again when an event says that this has changed; never at a scrape. Every few minutes, and after each
+//! loss of the connection, list and answers are read again, in case an event was lost.
 
 mod book;
 mod transport;

@@ -32,17 +32,15 @@ impl Book {
         Snapshot { containers: self.containers.clone(), version: self.version.clone() }
     }
 
-    /// A list of the containers that run. Gives the ids that must be asked about; containers that are not on it are
-    /// kept without a process, since they may exist and start again.
+    /// A list of the containers that run. Gives their ids, since all must be asked about: any of them may have started
+    /// anew while nobody listened. Of those that are not on it, only the ones with kills to remember are kept.
     pub(super) fn list(&mut self, summaries: Vec<ContainerSummary>) -> Vec<String> {
         let mut running = HashMap::new();
         let mut to_ask = Vec::new();
         for summary in summaries {
             let Some(id) = summary.id.clone().filter(|id| is_container_id(id)) else { continue };
             let known = self.containers.get(id.as_str());
-            if known.is_none_or(|known| known.pid.is_none()) {
-                to_ask.push(id.clone());
-            }
+            to_ask.push(id.clone());
             let described = summarised(&id, summary, known);
             running.insert(described.id.clone(), Arc::new(described));
         }
@@ -235,8 +233,10 @@ mod tests {
         book.inspected(&id('a'), answer('a', 42));
         let web = known(&book, 'a').unwrap();
         assert_eq!((web.pid, web.started, web.network), (Some(42), Some(1_795_248_761.5), Network::Host));
-        assert!(book.list(vec![summary('a', "web")]).is_empty(), "what is known is not asked again");
-        assert_eq!(known(&book, 'a').unwrap().pid, Some(42));
+        assert_eq!(book.list(vec![summary('a', "web")]), [id('a')], "it may have started anew");
+        assert_eq!(known(&book, 'a').unwrap().pid, Some(42), "until the answer what is known stays");
+        book.inspected(&id('a'), answer('a', 43));
+        assert_eq!(known(&book, 'a').unwrap().pid, Some(43));
     }
 
     #[test]
