@@ -5,9 +5,9 @@ use std::io;
 use std::sync::Arc;
 
 use collector_model::{Labels, RefSample, RelabelConfig, SeriesRef, TimestampMs, relabel};
-use hashbrown::HashMap;
 
 use crate::metrics::{Meter, Reason};
+use crate::paged::Paged;
 use crate::queue::record::{self, IdSample};
 use crate::queue::{Queue, Writer};
 
@@ -27,7 +27,7 @@ pub(crate) struct Intake {
     meter: Meter,
     rules: Rules,
     /// The window's series: a number, or [`DROPPED`]. The labels by number are the queue's `names`.
-    series: HashMap<SeriesRef, u32>,
+    series: Paged<u32>,
     /// The segment whose dictionary has the series, by number.
     segments: Vec<u64>,
     free: Vec<u32>,
@@ -79,7 +79,7 @@ impl Intake {
             writer,
             meter,
             rules,
-            series: HashMap::new(),
+            series: Paged::default(),
             segments: Vec::new(),
             free: Vec::new(),
             batch: Vec::new(),
@@ -135,7 +135,7 @@ impl Intake {
     pub(crate) fn forget(&mut self, series: &[SeriesRef]) {
         let mut names = self.queue.names();
         for handle in series {
-            if let Some(id) = self.series.remove(handle)
+            if let Some(id) = self.series.remove(handle.0)
                 && let Some(labels) = names.get_mut(id as usize)
             {
                 *labels = Labels::empty();
@@ -150,14 +150,14 @@ impl Intake {
     }
 
     fn id(&mut self, series: SeriesRef, labels: &dyn Fn(SeriesRef) -> Option<Labels>) -> Option<u32> {
-        if let Some(id) = self.series.get(&series) {
+        if let Some(id) = self.series.get(series.0) {
             return Some(*id);
         }
         let id = match self.rules.apply(&labels(series)?) {
             Some(labels) => self.keep(labels),
             None => DROPPED,
         };
-        self.series.insert(series, id);
+        self.series.insert(series.0, id);
         Some(id)
     }
 

@@ -14,6 +14,7 @@ mod intake;
 mod line_protocol;
 mod metrics;
 mod orphans;
+mod paged;
 pub mod prompb;
 mod queue;
 mod receive;

@@ -114,7 +114,7 @@ fn write_measurement(name: &str, out: &mut Vec<u8>) {
         // A line that starts with it is a comment.
         out.push(b'\\');
     }
-    write_escaped(name, |byte| matches!(byte, b',' | b' '), out);
+    write_escaped(name, |byte| (byte == b',') | (byte == b' '), out);
 }
 
 fn write_tag(name: &str, value: &str, out: &mut Vec<u8>) {
@@ -122,7 +122,7 @@ fn write_tag(name: &str, value: &str, out: &mut Vec<u8>) {
     if name.is_empty() || value.is_empty() {
         return;
     }
-    let special = |byte| matches!(byte, b',' | b' ' | b'=');
+    let special = |byte| (byte == b',') | (byte == b' ') | (byte == b'=');
     out.push(b',');
     write_escaped(name, special, out);
     out.push(b'=');
@@ -131,7 +131,8 @@ fn write_tag(name: &str, value: &str, out: &mut Vec<u8>) {
 
 fn write_escaped(text: &str, special: impl Fn(u8) -> bool, out: &mut Vec<u8>) {
     let bytes = text.as_bytes();
-    if !bytes.iter().any(|&byte| special(byte) || byte == b'\n' || byte == b'\r') {
+    // Looks at every byte instead of stopping at the first hit: that is done many bytes at a time.
+    if !bytes.iter().fold(false, |found, &byte| found | special(byte) | (byte == b'\n') | (byte == b'\r')) {
         out.extend_from_slice(bytes);
         return;
     }

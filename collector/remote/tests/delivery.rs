@@ -433,3 +433,50 @@ async fn metrics_have_prometheus_s_names() {
     prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
     assert!(!text.contains("remote_name"), "{text}");
 }
+
+/// What every sink must make of what receivers do, whatever it writes.
+#[tokio::test]
+async fn every_sink_keeps_the_contract() {
+    type Make = fn(&Receiver) -> collector_remote::DestinationConfig;
+    let makes: [(&str, Make); 2] = [
+        ("influxdb", |receiver| {
+            influxdb(&format!("{{url: 'http://{}', bucket: b, timeout: 200ms, {FAST}}}", receiver.address))
+        }),
+        ("remote_write", |receiver| {
+            remote_write(&format!("{{url: '{}', remote_timeout: 200ms, {FAST}}}", receiver.url()))
+        }),
+    ];
+    let names: Vec<&str> = makes.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, collector_remote::sinks::SINKS.iter().map(|spec| spec.name).collect::<Vec<_>>());
+    for (name, make) in makes {
+        // Each of these is no reason to lose or to double a sample.
+        for passing in [
+            Reply::Status(500, "no"),
+            Reply::Status(502, ""),
+            Reply::RetryAfter(503, "0"),
+            Reply::BreakOff,
+            Reply::Hang,
+            Reply::Status(301, ""),
+            Reply::Slow(Duration::from_millis(50)),
+            Reply::Status(413, "too large"),
+        ] {
+            let receiver = Receiver::start([passing.clone()]).await;
+            let directory = tempfile::tempdir().unwrap();
+            let destinations = open(directory.path(), &[make(&receiver)]);
+            forward(&destinations, "m", 10, 0);
+            forward(&destinations, "m", 10, 1);
+            receiver.until_taken(20).await;
+            let status = until_status(&destinations, |s| s.pending_samples == 0).await;
+            assert_complete(&receiver.taken(), 10, 0..2);
+            assert_eq!((status.samples_sent, status.samples_failed), (20, 0), "{name}: {passing:?}");
+        }
+        // This one is final, and what comes after it is delivered.
+        let receiver = Receiver::start([Reply::Status(405, "never")]).await;
+        let directory = tempfile::tempdir().unwrap();
+        let destinations = open(directory.path(), &[make(&receiver)]);
+        forward(&destinations, "m", 10, 0);
+        until_status(&destinations, |s| s.samples_failed == 10).await;
+        forward(&destinations, "m", 10, 1);
+        receiver.until_taken(10).await;
+    }
+}

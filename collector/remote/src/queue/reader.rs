@@ -4,12 +4,12 @@ use std::io;
 use std::sync::Arc;
 
 use collector_model::Labels;
-use hashbrown::HashMap;
 
 use super::cursor::Mark;
 use super::record::{Damage, HEADER, IdSample, Record};
 use super::records::Records;
 use super::{Queue, segment_name};
+use crate::paged::Paged;
 
 /// Times that a segment is tried again before what cannot be read of it is given up. Opening a file fails for
 /// passing reasons too (no descriptor is left).
@@ -21,7 +21,7 @@ pub(crate) struct Reader {
     /// Which reader this is; a later one takes its place.
     number: u64,
     open: Option<Open>,
-    series: HashMap<u32, Known>,
+    series: Paged<Known>,
     failures: u32,
 }
 
@@ -58,7 +58,7 @@ enum Step {
 
 impl Reader {
     pub(super) fn new(queue: Arc<Queue>, number: u64) -> Self {
-        Self { queue, number, open: None, series: HashMap::new(), failures: 0 }
+        Self { queue, number, open: None, series: Paged::default(), failures: 0 }
     }
 
     /// The next block; nothing when all that was written was read.
@@ -90,7 +90,7 @@ impl Reader {
 
     /// The series that a sample of the last block belongs to; none where the record that named it was damaged.
     pub(crate) fn series(&self, id: u32) -> Option<&Known> {
-        self.series.get(&id)
+        self.series.get(u64::from(id))
     }
 
     fn step(&mut self) -> io::Result<Step> {
@@ -121,12 +121,12 @@ impl Reader {
             None => Ok(Step::Wait),
             Some(Ok(Record::Series(series))) => {
                 let names = self.queue.names();
-                self.series.extend(series.into_iter().map(|(id, read)| {
+                for (id, read) in series {
                     let hash = read.stable_hash();
                     // Where the writing side still has the same labels, its copy is shared.
                     let labels = names.get(id as usize).filter(|held| **held == read).cloned().unwrap_or(read);
-                    (id, Known { labels, hash })
-                }));
+                    self.series.insert(u64::from(id), Known { labels, hash });
+                }
                 Ok(Step::Again)
             }
             Some(Ok(Record::Samples(samples))) => {

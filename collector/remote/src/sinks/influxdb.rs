@@ -15,7 +15,7 @@ use http::{StatusCode, header};
 use serde::de::{self, Deserialize, Deserializer, IgnoredAny, Visitor};
 
 use super::remote_write::dropped_points;
-use super::{Outcome, Point, Sink, SinkConfig, Spec};
+use super::{Outcome, Point, Scratch, Sink, SinkConfig, Spec};
 use crate::ConfigError;
 use crate::config::{QueueConfig, Settings, http_url};
 use crate::line_protocol::{Layout, Precision, write_lines};
@@ -279,7 +279,13 @@ impl SinkConfig for InfluxWriteConfig {
         if self.version != Version::Auto {
             detected.get_or_init(|| self.version);
         }
-        Ok(Arc::new(InfluxDb { url: http_url(KEY, &self.url)?, config: self.clone(), client, detected }))
+        Ok(Arc::new(InfluxDb {
+            url: http_url(KEY, &self.url)?,
+            config: self.clone(),
+            client,
+            detected,
+            lines: Scratch::default(),
+        }))
     }
 
     fn is_same(&self, other: &dyn SinkConfig) -> bool {
@@ -292,20 +298,25 @@ struct InfluxDb {
     config: InfluxWriteConfig,
     client: HttpClient,
     detected: OnceLock<Version>,
+    lines: Scratch,
 }
 
 impl Sink for InfluxDb {
     fn encode(&self, points: &[Point]) -> Bytes {
         let layout = Layout { name_tag: self.config.name_tag, precision: self.config.precision };
-        let mut lines = Vec::with_capacity(points.len() * 128);
-        write_lines(points, layout, &mut lines);
         if !self.config.gzip {
+            let mut lines = Vec::new();
+            write_lines(points, layout, &mut lines);
             return Bytes::from(lines);
         }
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        // Writing to memory does not fail.
-        let _ = encoder.write_all(&lines);
-        Bytes::from(encoder.finish().unwrap_or_default())
+        self.lines.with(|lines| {
+            lines.clear();
+            write_lines(points, layout, lines);
+            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            // Writing to memory does not fail.
+            let _ = encoder.write_all(lines);
+            Bytes::from(encoder.finish().unwrap_or_default())
+        })
     }
 
     fn send(&self, body: Bytes, _attempt: u32) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>> {

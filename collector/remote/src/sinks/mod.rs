@@ -14,6 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use collector_http::HttpClient;
 use collector_model::{Labels, TimestampMs};
+use parking_lot::Mutex;
 
 use crate::ConfigError;
 use crate::config::Settings;
@@ -78,6 +79,26 @@ pub trait Sink: Send + Sync {
 
     /// Sends one body and says what became of it. `attempt` counts from 0. Bounded by the destination's timeout.
     fn send(&self, body: Bytes, attempt: u32) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>>;
+}
+
+/// Buffers that a sink uses again: one body after the other needs about the same room.
+#[derive(Debug, Default)]
+struct Scratch(Mutex<Vec<Vec<u8>>>);
+
+impl Scratch {
+    /// Buffers that are kept; with more requests at once they are made and let go.
+    const KEPT: usize = 4;
+
+    /// Calls with a buffer of unknown content.
+    fn with<R>(&self, work: impl FnOnce(&mut Vec<u8>) -> R) -> R {
+        let mut buffer = self.0.lock().pop().unwrap_or_default();
+        let result = work(&mut buffer);
+        let mut kept = self.0.lock();
+        if kept.len() < Self::KEPT {
+            kept.push(buffer);
+        }
+        result
+    }
 }
 
 /// What became of one request.

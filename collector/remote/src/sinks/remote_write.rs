@@ -13,7 +13,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{StatusCode, header};
 use serde::de::IgnoredAny;
 
-use super::{Outcome, Point, Sink, SinkConfig, Spec};
+use super::{Outcome, Point, Scratch, Sink, SinkConfig, Spec};
 use crate::config::{MetadataConfig, QueueConfig, Settings, http_url};
 use crate::response::Answer;
 use crate::{ConfigError, DropNonFinite};
@@ -207,6 +207,8 @@ impl SinkConfig for RemoteWriteConfig {
             retry_429: self.queue_config.retry_on_http_429,
             influxdb_v1: self.is_influxdb_v1(),
             client,
+            plain: Scratch::default(),
+            packed: Scratch::default(),
         }))
     }
 
@@ -222,17 +224,25 @@ struct RemoteWrite {
     retry_429: bool,
     influxdb_v1: bool,
     client: HttpClient,
+    plain: Scratch,
+    packed: Scratch,
 }
 
 impl Sink for RemoteWrite {
     fn encode(&self, points: &[Point]) -> Bytes {
-        let mut plain = Vec::with_capacity(points.len() * 128);
-        write_request(points, &mut plain);
-        let mut packed = vec![0; snap::raw::max_compress_len(plain.len())];
-        // Fails only for inputs of 4 GiB and for an output that is too small.
-        let length = snap::raw::Encoder::new().compress(&plain, &mut packed).unwrap_or(0);
-        packed.truncate(length);
-        Bytes::from(packed)
+        self.plain.with(|plain| {
+            plain.clear();
+            write_request(points, plain);
+            self.packed.with(|packed| {
+                let room = snap::raw::max_compress_len(plain.len());
+                if packed.len() < room {
+                    packed.resize(room, 0);
+                }
+                // Fails only for inputs of 4 GiB and for an output that is too small.
+                let length = snap::raw::Encoder::new().compress(plain, packed).unwrap_or(0);
+                Bytes::copy_from_slice(packed.get(..length).unwrap_or_default())
+            })
+        })
     }
 
     fn send(&self, body: Bytes, attempt: u32) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>> {
@@ -417,6 +427,8 @@ mod tests {
             retry_429: config.queue_config.retry_on_http_429,
             influxdb_v1: config.is_influxdb_v1(),
             client: HttpClient::build(&ClientConfig::default(), "test").unwrap(),
+            plain: Scratch::default(),
+            packed: Scratch::default(),
         }
     }
 
