@@ -70,5 +70,5 @@ series_containers=(
 newest() {
   curl -fsS -m 5 -G "http://127.0.0.1:$1/query" --data-urlencode db=prometheus --data-urlencode epoch=s \
     --data-urlencode "q=SELECT last(value) FROM \"$2\"" 2>/dev/null |
-    jq -er '.results[0].series[0].values[0] | "\(.[0]) \(.[1])"' 2>/dev/null
+    jq -er '.results[0].series[0].values[0] | select(. != null) | "\(.[0]) \(.[1])"' 2>/dev/null
 }
