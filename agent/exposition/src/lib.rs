@@ -13,7 +13,7 @@ mod text;
 pub use negotiate::{Format, accepts_gzip, negotiate};
 pub use number::float_label;
 pub use page::{FamilyId, Kind, Page, SharedId};
-pub use parse::{Cause, Event, Labels, NORMAL_NAN, ParseError, Parser, Progress, SampleLine};
+pub use parse::{Cause, Event, Labels, NORMAL_NAN, ParseError, Parser, Progress, Read, SampleLine};
 
 impl Page {
     /// Appends the page in the given format.

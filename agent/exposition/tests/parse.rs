@@ -4,7 +4,9 @@
 
 mod cases;
 
-use agent_exposition::{Event, Format, Kind, NORMAL_NAN, Page, ParseError, Parser, Progress};
+use std::collections::BTreeSet;
+
+use agent_exposition::{Event, Format, Kind, NORMAL_NAN, Page, ParseError, Parser, Progress, Read};
 use cases::{ACCEPTED, REFUSED};
 use proptest::prelude::*;
 
@@ -133,6 +135,47 @@ fn pieces_read_as_the_whole() {
         for size in [1, 2, 7, 64] {
             let page = String::from_utf8_lossy(case.page);
             assert_eq!(samples_in_pieces(case.format, case.page, size), whole, "{page:?} by {size}");
+        }
+    }
+}
+
+/// Reads a page with the help of everything that was ever a series: the shortest that begins a line, or the longest.
+fn samples_known(format: Format, page: &[u8], known: &BTreeSet<String>, longest: bool) -> Result<Vec<u64>, ParseError> {
+    let mut parser = Parser::new(format, page);
+    let mut values = Vec::new();
+    let recognise = |line: &str| {
+        let mut fitting = known.iter().filter(|series| line.starts_with(series.as_str())).map(String::len);
+        if longest { fitting.next_back() } else { fitting.next() }
+    };
+    while let Some(read) = parser.next_known(recognise) {
+        match read? {
+            Read::Known { value, .. } => values.push(value.to_bits()),
+            Read::Event(Event::Sample(sample)) => values.push(sample.value.to_bits()),
+            Read::Event(_) => {}
+        }
+    }
+    Ok(values)
+}
+
+#[test]
+fn known_series_read_as_unknown_ones() {
+    for format in [Format::Text004, Format::OpenMetrics100] {
+        let cases = || ACCEPTED.iter().chain(REFUSED).filter(|case| case.format == format);
+        let mut known = BTreeSet::new();
+        for case in cases() {
+            for event in Parser::new(format, case.page) {
+                if let Ok(Event::Sample(sample)) = event {
+                    known.insert(sample.series.to_owned());
+                }
+            }
+        }
+        assert!(known.len() > 10);
+        for case in cases() {
+            let want = samples(format, case.page).map(|all| all.iter().map(|s| s.2).collect::<Vec<_>>());
+            for longest in [false, true] {
+                let got = samples_known(format, case.page, &known, longest);
+                assert_eq!(got, want, "{:?}", String::from_utf8_lossy(case.page));
+            }
         }
     }
 }

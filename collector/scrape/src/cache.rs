@@ -4,6 +4,7 @@
 //! last time, and a known line costs a hash of its text and one comparison with that guess; only where the guess is
 //! wrong the table is asked. Texts themselves are not kept: 128 bits of a seeded hash stand for them.
 
+use agent_exposition::Format;
 use collector_model::{Labels, SeriesRef};
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_128_with_seed;
@@ -19,20 +20,23 @@ const SPARE: usize = 100;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Slot(u32);
 
-/// The hash of a series text.
+/// The hash of a series text, and its length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TextHash([u64; 2]);
+pub(crate) struct Text {
+    hash: [u64; 2],
+    length: u32,
+}
 
 /// What is known of a series text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lookup {
     Known(Slot),
-    New(TextHash),
+    New(Text),
 }
 
 #[derive(Debug)]
 struct Entry {
-    text: TextHash,
+    text: Text,
     /// Right for trackers alone.
     series: SeriesRef,
     labels: Labels,
@@ -58,6 +62,7 @@ pub(crate) struct SeriesCache {
     /// Series that were alive when the texts were forgotten.
     orphans: Vec<SeriesRef>,
     seed: u64,
+    salt: u64,
     first: u32,
     previous: u32,
     scrape: u32,
@@ -81,6 +86,7 @@ impl SeriesCache {
             by_series: HashTable::new(),
             orphans: Vec::new(),
             seed,
+            salt: 0,
             first: NONE,
             previous: NONE,
             scrape: 0,
@@ -100,27 +106,44 @@ impl SeriesCache {
         (self.seen, self.tracked, self.still_alive) = (0, 0, 0);
     }
 
-    /// What is known of the next line's series text.
-    pub(crate) fn lookup(&mut self, text: &str) -> Lookup {
-        let hash = xxh3_128_with_seed(text.as_bytes(), self.seed);
-        let hash = TextHash([hash as u64, (hash >> 64) as u64]);
-        let guess = match self.entry(self.previous) {
-            Some(previous) => previous.next,
-            None => self.first,
+    /// Keeps texts apart that come in pages of different formats: what is fine in one may be wrong in another.
+    pub(crate) fn set_format(&mut self, format: Format) {
+        self.salt = match format {
+            Format::Text004 => 1,
+            Format::OpenMetrics100 => 2,
         };
-        if self.entry(guess).is_some_and(|entry| entry.text == hash) {
-            self.previous = guess;
-            return Lookup::Known(Slot(guess));
-        }
+    }
+
+    /// What is known of the next line's series text, when it was not guessed.
+    pub(crate) fn lookup(&mut self, text: &str) -> Lookup {
+        let text = self.text(text);
         let entries = &self.entries;
-        let found = self.by_text.find(hash.0[0], |i| entries.get(*i as usize).is_some_and(|e| e.text == hash));
+        let found = self.by_text.find(text.hash[0], |i| entries.get(*i as usize).is_some_and(|e| e.text == text));
         match found.copied() {
             Some(position) => {
                 self.came_next(position);
                 Lookup::Known(Slot(position))
             }
-            None => Lookup::New(hash),
+            None => Lookup::New(text),
         }
+    }
+
+    /// Whether a line begins with the text that came next the last time: its entry, and the length of the text.
+    pub(crate) fn guess(&self, line: &str) -> Option<(Slot, usize)> {
+        let position = self.entry(self.previous).map_or(self.first, |previous| previous.next);
+        let entry = self.entry(position)?;
+        let length = entry.text.length as usize;
+        (self.text(line.get(..length)?) == entry.text).then_some((Slot(position), length))
+    }
+
+    /// Notes that the next line's text was guessed right.
+    pub(crate) fn confirm(&mut self, slot: Slot) {
+        self.previous = slot.0;
+    }
+
+    fn text(&self, text: &str) -> Text {
+        let hash = xxh3_128_with_seed(text.as_bytes(), self.seed ^ self.salt);
+        Text { hash: [hash as u64, (hash >> 64) as u64], length: u32::try_from(text.len()).unwrap_or(u32::MAX) }
     }
 
     /// Notes that this scrape has the text. False when it had it before.
@@ -162,7 +185,7 @@ impl SeriesCache {
     }
 
     /// Enters a new text that became a series.
-    pub(crate) fn insert(&mut self, text: TextHash, series: SeriesRef, labels: Labels) -> Slot {
+    pub(crate) fn insert(&mut self, text: Text, series: SeriesRef, labels: Labels) -> Slot {
         let position = self.position();
         let entries = &self.entries;
         let known =
@@ -175,7 +198,7 @@ impl SeriesCache {
     }
 
     /// Enters a new text that relabelling dropped.
-    pub(crate) fn insert_dropped(&mut self, text: TextHash) -> Slot {
+    pub(crate) fn insert_dropped(&mut self, text: Text) -> Slot {
         let tracker = self.position();
         let (series, labels) = (DROPPED, Labels::empty());
         self.push(Entry { text, series, labels, next: NONE, tracker, seen: 0, tracked: 0, alive: false })
@@ -277,7 +300,7 @@ impl SeriesCache {
             entry.tracker = known.filter(|_| series != DROPPED).unwrap_or(position);
             entry.alive &= entry.tracker == position;
             entry.next = NONE;
-            self.by_text.insert_unique(entry.text.0[0], position, rehash_text(&self.entries));
+            self.by_text.insert_unique(entry.text.hash[0], position, rehash_text(&self.entries));
             if series != DROPPED && entry.tracker == position {
                 self.by_series.insert_unique(spread(series), position, rehash_series(&self.entries));
             }
@@ -287,7 +310,7 @@ impl SeriesCache {
 
     fn push(&mut self, entry: Entry) -> Slot {
         let position = self.position();
-        self.by_text.insert_unique(entry.text.0[0], position, rehash_text(&self.entries));
+        self.by_text.insert_unique(entry.text.hash[0], position, rehash_text(&self.entries));
         self.entries.push(entry);
         self.came_next(position);
         Slot(position)
@@ -312,7 +335,7 @@ impl SeriesCache {
 }
 
 fn rehash_text(entries: &[Entry]) -> impl Fn(&u32) -> u64 + '_ {
-    |position| entries.get(*position as usize).map_or(0, |entry| entry.text.0[0])
+    |position| entries.get(*position as usize).map_or(0, |entry| entry.text.hash[0])
 }
 
 fn rehash_series(entries: &[Entry]) -> impl Fn(&u32) -> u64 + '_ {
@@ -330,12 +353,23 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::{BTreeSet, HashMap};
 
+    /// As a page's reader does it.
+    fn find(cache: &mut SeriesCache, text: &str) -> Lookup {
+        match cache.guess(&format!("{text} 1")) {
+            Some((slot, length)) if length == text.len() => {
+                cache.confirm(slot);
+                Lookup::Known(slot)
+            }
+            _ => cache.lookup(text),
+        }
+    }
+
     /// One scrape of lines `text`, each of series `text % 10` (so that texts share series); even texts above 90 are
     /// dropped by relabelling.
     fn scrape(cache: &mut SeriesCache, page: &[u8], good: bool) -> BTreeSet<u64> {
         cache.begin();
         for text in page {
-            let slot = match cache.lookup(&format!("m{{a=\"{text}\"}}")) {
+            let slot = match find(cache, &format!("m{{a=\"{text}\"}}")) {
                 Lookup::Known(slot) => slot,
                 Lookup::New(hash) if *text > 90 && text % 2 == 0 => cache.insert_dropped(hash),
                 Lookup::New(hash) => cache.insert(hash, SeriesRef(u64::from(text % 10)), Labels::empty()),
@@ -385,7 +419,7 @@ mod tests {
         let good = |cache: &mut SeriesCache, texts: std::ops::Range<u64>| {
             cache.begin();
             for text in texts {
-                let slot = match cache.lookup(&text.to_string()) {
+                let slot = match find(cache, &text.to_string()) {
                     Lookup::Known(slot) => slot,
                     Lookup::New(hash) => cache.insert(hash, SeriesRef(text), Labels::empty()),
                 };
@@ -397,13 +431,13 @@ mod tests {
         good(&mut cache, 0..1000);
         good(&mut cache, 1000..1010);
         assert_eq!(cache.entries.len(), 10);
-        assert!((1000..1010).all(|text: u64| matches!(cache.lookup(&text.to_string()), Lookup::Known(_))));
+        assert!((1000..1010).all(|text: u64| matches!(find(&mut cache, &text.to_string()), Lookup::Known(_))));
         // Scrapes that fail are bounded too.
         let mut outgrown = false;
         for round in 0..20 {
             cache.begin();
             for text in 0..100 {
-                if let Lookup::New(hash) = cache.lookup(&format!("{round}-{text}")) {
+                if let Lookup::New(hash) = find(&mut cache, &format!("{round}-{text}")) {
                     let slot = cache.insert(hash, SeriesRef(10_000 + round * 100 + text), Labels::empty());
                     cache.see(slot);
                 }

@@ -1,6 +1,6 @@
 //! Reading a page piece by piece into samples of known series.
 
-use agent_exposition::{Event, Format, Kind, ParseError, Parser, Progress, SampleLine};
+use agent_exposition::{Event, Format, Kind, ParseError, Parser, Progress, Read, SampleLine};
 use collector_model::{Append, AppendError, RefSample, TimestampMs};
 
 use crate::cache::{Lookup, SeriesCache, Slot};
@@ -116,6 +116,7 @@ impl<'a> PageReader<'a> {
     /// Says what the page is written in, before its first piece.
     pub(crate) fn set_format(&mut self, format: Format) {
         self.progress = Progress::new(format);
+        self.cache.set_format(format);
     }
 
     /// Takes the next piece.
@@ -163,23 +164,35 @@ impl<'a> PageReader<'a> {
     fn read(&mut self, mut parser: Parser<'_>) -> Result<usize, PageError> {
         let metadata = self.metadata;
         let mut metadata = metadata.lock();
-        for event in &mut parser {
-            match event? {
-                Event::Sample(line) => self.sample(&line)?,
-                Event::Type { name, kind } => {
+        loop {
+            let mut guess = None;
+            let read = parser.next_known(|line| {
+                guess = self.cache.guess(line);
+                guess.map(|(_, length)| length)
+            });
+            let Some(read) = read else { break };
+            match (read?, guess) {
+                (Read::Known { value, timestamp_ms }, Some((slot, _))) => {
+                    self.cache.confirm(slot);
+                    self.counts.scraped += 1;
+                    self.sample(slot, value, timestamp_ms);
+                }
+                (Read::Event(Event::Sample(line)), _) => self.line(&line)?,
+                (Read::Event(Event::Type { name, kind }), _) => {
                     self.kind = kind;
                     metadata.kind(&name, kind);
                 }
-                Event::Help { name, text } => metadata.help(&name, &text),
-                Event::Unit { name, unit } => metadata.unit(&name, unit),
-                Event::Comment => {}
+                (Read::Event(Event::Help { name, text }), _) => metadata.help(&name, &text),
+                (Read::Event(Event::Unit { name, unit }), _) => metadata.unit(&name, unit),
+                (Read::Event(Event::Comment) | Read::Known { .. }, _) => {}
             }
         }
         self.progress = parser.progress();
         Ok(parser.consumed())
     }
 
-    fn sample(&mut self, line: &SampleLine<'_>) -> Result<(), PageError> {
+    /// A sample whose series was not guessed.
+    fn line(&mut self, line: &SampleLine<'_>) -> Result<(), PageError> {
         self.counts.scraped += 1;
         let slot = match self.cache.lookup(line.series) {
             Lookup::Known(slot) => slot,
@@ -199,30 +212,35 @@ impl<'a> PageReader<'a> {
                 self.cache.insert(text, series, labels)
             }
         };
+        self.sample(slot, line.value, line.timestamp_ms);
+        Ok(())
+    }
+
+    /// A sample of a known text.
+    fn sample(&mut self, slot: Slot, value: f64, timestamp_ms: Option<TimestampMs>) {
         let added = self.cache.is_added(slot);
         let first = self.cache.see(slot);
-        let Some(series) = self.cache.series(slot) else { return Ok(()) };
+        let Some(series) = self.cache.series(slot) else { return };
         self.counts.kept += 1;
-        let explicit = line.timestamp_ms.filter(|_| self.reading.honor_timestamps);
+        let explicit = timestamp_ms.filter(|_| self.reading.honor_timestamps);
         if !first && explicit.is_none() {
             self.counts.duplicates += 1;
-            return Ok(());
+            return;
         }
         self.counts.added += u64::from(added && first);
         self.taken += 1;
         let timestamp_ms = explicit.unwrap_or(self.reading.timestamp_ms);
         if timestamp_ms > self.reading.now_ms.saturating_add(MAX_AHEAD_MS) {
             self.counts.out_of_bounds += 1;
-            return Ok(());
+            return;
         }
         if explicit.is_none() || self.reading.track_timestamps {
             self.cache.track(slot);
         }
         if self.reading.sample_limit == 0 || self.taken <= self.reading.sample_limit {
-            self.scratch.samples.push(RefSample { series, timestamp_ms, value: line.value });
+            self.scratch.samples.push(RefSample { series, timestamp_ms, value });
             self.scratch.slots.push(slot);
         }
-        Ok(())
     }
 
     /// Whether the next sample is one too many.

@@ -18,18 +18,24 @@ pub(super) fn text(line: &str) -> Result<Option<Event<'_>>, Cause> {
         return text_comment(comment).map(Some);
     }
     let mut sample = series(line, Format::Text004)?;
-    let rest = skip_blanks(after(line, sample.series));
-    let (value, rest) = split_word(rest);
-    sample.value = number(value)?;
+    (sample.value, sample.timestamp_ms) = text_numbers(after(line, sample.series))?;
+    Ok(Some(Event::Sample(sample)))
+}
+
+/// What follows a series in the text format.
+pub(super) fn text_numbers(rest: &str) -> Result<(f64, Option<i64>), Cause> {
+    let (value, rest) = split_word(skip_blanks(rest));
+    let value = number(value)?;
     let (time, rest) = split_word(skip_blanks(rest));
+    let mut timestamp_ms = None;
     if !time.is_empty() {
         // The text format has no sign here.
         let digits = time.bytes().all(|b| b.is_ascii_digit());
         let time = time.parse().ok().filter(|_| digits).ok_or_else(|| Cause::Timestamp(time.to_owned()))?;
-        sample.timestamp_ms = Some(time);
+        timestamp_ms = Some(time);
     }
     match skip_blanks(rest) {
-        "" => Ok(Some(Event::Sample(sample))),
+        "" => Ok((value, timestamp_ms)),
         rest => Err(Cause::Trailing(rest.to_owned())),
     }
 }
@@ -82,18 +88,24 @@ pub(super) fn openmetrics(line: &str) -> Result<Event<'_>, Cause> {
         return openmetrics_metadata(comment);
     }
     let mut sample = series(line, Format::OpenMetrics100)?;
-    let rest = after(line, sample.series).strip_prefix(' ').ok_or(Cause::NoValue)?;
+    (sample.value, sample.timestamp_ms) = openmetrics_numbers(after(line, sample.series))?;
+    Ok(Event::Sample(sample))
+}
+
+/// What follows a series in OpenMetrics.
+pub(super) fn openmetrics_numbers(rest: &str) -> Result<(f64, Option<i64>), Cause> {
+    let rest = rest.strip_prefix(' ').ok_or(Cause::NoValue)?;
     let (value, rest) = split_word(rest);
-    sample.value = number(value)?;
+    let value = number(value)?;
     let (before, exemplar) = match rest.split_once(" # {") {
         Some((before, exemplar)) => (before, Some(exemplar)),
         None => (rest, None),
     };
-    sample.timestamp_ms = openmetrics_time(before)?;
+    let timestamp_ms = openmetrics_time(before)?;
     if let Some(exemplar) = exemplar {
         check_exemplar(exemplar)?;
     }
-    Ok(Event::Sample(sample))
+    Ok((value, timestamp_ms))
 }
 
 fn openmetrics_metadata(comment: &str) -> Result<Event<'_>, Cause> {

@@ -29,12 +29,14 @@
 //! ```
 
 mod float;
+mod known;
 mod line;
 mod series;
 
 use std::borrow::Cow;
 
 pub use float::NORMAL_NAN;
+pub use known::Read;
 pub use series::Labels;
 
 use crate::{Format, Kind};
