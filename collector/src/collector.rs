@@ -3,15 +3,17 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use collector_model::{Append, Clock, Forward, Labels, Select, TimestampMs};
-use collector_promql::{Engine, Limits, Options as QueryOptions};
+use collector_promql::{Engine, Limits, Options as QueryOptions, QueryError};
 use collector_remote::{DestinationConfig, Destinations, Options as DeliveryOptions};
 use collector_ruler::{Metrics as RulerMetrics, Ports, QueryFn, Ruler};
 use collector_scrape::{Options as ScrapeOptions, ScrapeManager};
 use collector_tsdb::{Options as WindowOptions, Window};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use crate::Shared;
@@ -143,7 +145,7 @@ impl Collector {
             ..QueryOptions::default()
         });
         let ports = Ports {
-            query: rule_query(engine.clone(), Arc::clone(&window)),
+            query: rule_query(engine.clone(), Arc::clone(&window) as Arc<dyn Select>, flags.query_timeout.0),
             append: Arc::clone(&window) as Arc<dyn Append>,
             clock: Arc::clone(&clock),
         };
@@ -201,10 +203,7 @@ impl Collector {
     }
 
     fn replace(&self) -> Result<(), ReloadError> {
-        let loaded = Config::load(&self.flags.config_file)?;
-        for warning in &loaded.warnings {
-            tracing::warn!("{warning}");
-        }
+        let loaded = load(&self.flags)?;
         // Each part refuses before it changes anything, and rules cannot be refused any more; so only delivery can
         // have changed when scraping refuses, and it goes back.
         self.destinations.apply(&loaded.external_labels, &loaded.destinations)?;
@@ -232,7 +231,66 @@ impl Collector {
     }
 }
 
-/// How rules ask: as a query does, without its gate, since the ruler bounds itself.
-fn rule_query(engine: Engine, window: Arc<Window>) -> Arc<QueryFn> {
-    Arc::new(move |expression, at_ms| Ok(engine.instant(expression, at_ms, window.as_ref(), &Limits::default())?.value))
+/// The configuration that the command line names, with what the command line says besides. Logs its warnings.
+///
+/// # Errors
+/// The first thing that is wrong with it.
+pub(crate) fn load(flags: &Flags) -> Result<Loaded, ConfigError> {
+    let mut loaded = Config::load(&flags.config_file)?;
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    loaded.rule_settings.external_url = flags.external_url.clone().unwrap_or_default();
+    Ok(loaded)
+}
+
+/// How rules ask: as a query does, with its deadline, but without its gate, since the ruler bounds how many groups
+/// evaluate at once.
+fn rule_query(engine: Engine, select: Arc<dyn Select>, timeout: Duration) -> Arc<QueryFn> {
+    let runtime = Handle::current();
+    Arc::new(move |expression, at_ms| {
+        let limits = Limits::default();
+        let canceled = Arc::clone(&limits.canceled);
+        let deadline = runtime.spawn(async move {
+            tokio::time::sleep(timeout).await;
+            canceled.store(true, Ordering::Relaxed);
+        });
+        let result = engine.instant(expression, at_ms, select.as_ref(), &limits);
+        deadline.abort();
+        match result {
+            Err(QueryError::Canceled) => {
+                Err(QueryError::Execution("query timed out in expression evaluation".to_owned()))
+            }
+            result => Ok(result?.value),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use collector_promql::testing::MemoryStorage;
+
+    use super::*;
+    use crate::flags::Cli;
+
+    #[test]
+    fn whenever_the_file_is_read_the_flags_count_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("prometheus.yml");
+        std::fs::write(&file, "").unwrap();
+        let file = format!("--config.file={}", file.display());
+        let flags = Cli::parse_from(["c", &file, "--web.external-url=http://tower.example/"]).flags;
+        assert_eq!(load(&flags).unwrap().rule_settings.external_url, "http://tower.example/");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_rule_that_takes_too_long_is_ended() {
+        let query =
+            rule_query(Engine::new(QueryOptions::default()), Arc::new(MemoryStorage::new()), Duration::from_millis(10));
+        // Billions of additions, were it let.
+        let long = "sum_over_time(sum_over_time(vector(1)[1h:1ms])[1h:1s])";
+        let result = tokio::task::spawn_blocking(move || query(long, 0)).await.unwrap();
+        assert_eq!(result.unwrap_err().to_string(), "query timed out in expression evaluation");
+    }
 }

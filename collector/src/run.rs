@@ -9,8 +9,8 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::collector::{Collector, StartError};
-use crate::config::{Config, ConfigError};
+use crate::collector::{Collector, StartError, load};
+use crate::config::ConfigError;
 use crate::flags::Flags;
 use crate::{Shared, api};
 
@@ -51,12 +51,8 @@ fn failed(error: &RunError) -> ExitCode {
 }
 
 async fn serve_until_stopped(flags: Flags) -> Result<(), RunError> {
-    let mut loaded = Config::load(&flags.config_file)?;
-    for warning in &loaded.warnings {
-        tracing::warn!("{warning}");
-    }
+    let loaded = load(&flags)?;
     let prefix = route_prefix(&flags)?;
-    loaded.rule_settings.external_url = flags.external_url.clone().unwrap_or_default();
     // The ports first: a second collector by mistake must not get as far as the data.
     let mut listeners = Vec::new();
     for address in &flags.listen_addresses {
