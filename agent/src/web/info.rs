@@ -29,8 +29,10 @@ pub(super) async fn answer(State(lookup): State<Lookup>, Path(asked): Path<Strin
     let Some(containers) = lookup.containers else {
         return refuse(StatusCode::NOT_FOUND, "container metrics are off here: --collector.container turns them on");
     };
-    let _place = lookup.places.acquire().await;
+    // It goes with the thread, which does not end when the client goes away.
+    let place = lookup.places.acquire_owned().await;
     let lookup = tokio::task::spawn_blocking(move || {
+        let _place = place;
         let found = containers.info(&asked);
         // A cgroup's path comes without its leading slash, which the route has taken.
         match found {
