@@ -7,7 +7,14 @@ use atalaia_collector::{log, run};
 use clap::Parser;
 
 fn main() -> ExitCode {
-    let (args, ignored) = strip_flags_without_effect(std::env::args());
+    let args = match std::env::args_os().map(std::ffi::OsString::into_string).collect::<Result<Vec<_>, _>>() {
+        Ok(args) => args,
+        Err(wrong) => {
+            eprintln!("error: {wrong:?} on the command line is not UTF-8");
+            return ExitCode::from(2);
+        }
+    };
+    let (args, ignored) = strip_flags_without_effect(args);
     let cli = Cli::parse_from(args);
     match cli.command {
         Some(Command::Check(check)) => check.run(),

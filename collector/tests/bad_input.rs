@@ -5,8 +5,10 @@
 
 mod support;
 
+use std::ffi::OsStr;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Output};
 
 use support::stack::Collector;
@@ -63,6 +65,10 @@ fn a_wrong_flag_is_refused() {
     refused("", &["--no-such-flag"], &["--no-such-flag"]);
     refused("", &["--storage.tsdb.retention.time=soon"], &["soon"]);
     refused("", &["--web.listen-address=nowhere"], &["nowhere"]);
+    let not_text: &OsStr = OsStrExt::from_bytes(b"--config.file=\xff");
+    let output = Command::new(collector_binary()).arg(not_text).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(2) && said.contains("is not UTF-8"), "{said}");
 }
 
 #[test]
