@@ -4,6 +4,7 @@
 //! up no log and takes no signals; the binary beside it does, and so may another program that carries an agent along.
 
 mod agent;
+mod arrival;
 mod containers;
 mod encode;
 mod exporter;

@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
+use crate::arrival;
 use crate::settings::Limits;
 
 /// How long the peer may leave sent data unacknowledged, or its window shut.
@@ -21,6 +22,7 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 /// Serves until `stopped` turns true and the connections have ended, or the grace is over.
 pub async fn serve(listener: TcpListener, router: Router, limits: Limits, mut stopped: watch::Receiver<bool>) {
     let places = Arc::new(Semaphore::new(limits.connections));
+    let router = arrival::bound(router, limits.idle);
     let mut connections = JoinSet::new();
     loop {
         let next = async {

@@ -43,7 +43,7 @@ pub struct Settings {
 pub struct Limits {
     /// Open connections per listener; more wait until one ends.
     pub connections: usize,
-    /// How long a connection may be without a complete request, seconds.
+    /// How long a connection may be without the head of a request, and then how long a body may take to arrive.
     pub idle: Duration,
     /// How long requests may go on when the agent has been told to stop.
     pub grace: Duration,

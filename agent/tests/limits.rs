@@ -4,10 +4,12 @@
 
 use std::time::{Duration, Instant};
 
-use atalaia_agent::{Agent, Limits, Settings};
+use atalaia_agent::{Agent, Limits, Settings, listen, serve};
+use axum::Router;
+use axum::routing::post;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::sync::oneshot;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -43,6 +45,26 @@ async fn a_connection_without_a_request_is_closed() {
     }
     let mut stream = TcpStream::connect(&address).await.unwrap();
     assert!(health(&mut stream).await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_not_waited_for() {
+    let router = Router::new().route("/", post(|body: String| async move { body }));
+    let listener = TcpListener::from_std(listen("127.0.0.1:0").unwrap()).unwrap();
+    let address = listener.local_addr().unwrap();
+    let (_stop, stopped) = watch::channel(false);
+    let limits = Limits { idle: Duration::from_millis(300), ..Limits::default() };
+    tokio::spawn(serve(listener, router, limits, stopped));
+    let answer = |body: &'static str| async move {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let head = "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 5\r\n\r\n";
+        stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        timeout(SOON, stream.read_to_string(&mut answer)).await.expect("it is still open").unwrap();
+        answer
+    };
+    assert!(answer("whole").await.ends_with("whole"));
+    assert!(answer("par").await.starts_with("HTTP/1.1 400"));
 }
 
 #[tokio::test]
