@@ -48,7 +48,7 @@ bench: setup-test build ## Measure agent and collector beside their peers, in on
 	$(CARGO) bench --locked -p atalaia-agent --bench peers
 	$(CARGO) bench --locked -p atalaia-collector --bench peers
 
-fuzz-smoke: ## Run every fuzz target for a short while (needs cargo-fuzz and a nightly-capable toolchain)
+fuzz-smoke: ## Run every fuzz target for a short while (installs cargo-fuzz if it is missing)
 	@$(LOCAL)/fuzz-smoke.sh
 
 fmt: ## Format the code

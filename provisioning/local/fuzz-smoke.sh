@@ -1,20 +1,45 @@
 #!/usr/bin/env bash
-# Runs every fuzz target of the tree for a short while (FUZZ_SECONDS, 20 by default). Finds crashes, hangs and leaks;
-# a failing input is left in the target's artifacts folder, and its path printed.
+# Runs every fuzz target of the tree for a short while (FUZZ_SECONDS each, 20 by default; arguments name the crates
+# to take, such as agent/procfs). Finds panics, crashes, hangs and leaks; a failing input is left in the artifacts
+# folder of its fuzz crate, and its path printed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 seconds=${FUZZ_SECONDS:-20}
-command -v cargo-fuzz >/dev/null || { echo "fuzz: installing cargo-fuzz"; cargo install --locked --quiet cargo-fuzz; }
-# libFuzzer's instrumentation is behind unstable compiler flags; this lets the stable compiler take them.
+if ! command -v cargo-fuzz >/dev/null; then
+  echo "fuzz: installing cargo-fuzz"
+  cargo install --locked --quiet cargo-fuzz
+  PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
+fi
+# The instrumentation is behind unstable compiler flags; this lets the stable compiler take them.
 export RUSTC_BOOTSTRAP=1
-failed=0
-while IFS= read -r manifest; do
-  crate=$(dirname "$(dirname "$manifest")")
+# One folder for all: what the crates share is built once. Not the house's own folder, so that other builds need not wait.
+CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}/fuzz"
+export CARGO_TARGET_DIR
+
+if (($#)); then
+  crates=("$@")
+else
+  mapfile -t crates < <(git ls-files '*/fuzz/Cargo.toml' | xargs -n 1 dirname | xargs -n 1 dirname)
+fi
+failed=()
+for crate in "${crates[@]}"; do
+  # Fuzz crates are workspaces of their own, for their flags; their dependencies are to be those that are shipped.
+  cp Cargo.lock "$crate/fuzz/Cargo.lock"
+  printf '== %s: building\n' "$crate"
+  if ! (cd "$crate" && cargo fuzz build); then
+    failed+=("$crate")
+    continue
+  fi
   mapfile -t targets < <(cd "$crate" && cargo fuzz list)
   for target in "${targets[@]}"; do
-    printf '== %s %s\n' "$crate" "$target"
-    (cd "$crate" && cargo fuzz run "$target" -- -max_total_time="$seconds" -timeout=5 -rss_limit_mb=2048 -verbosity=0) || failed=1
+    printf '== %s %s: %s s\n' "$crate" "$target" "$seconds"
+    (cd "$crate" && cargo fuzz run "$target" -- \
+      -max_total_time="$seconds" -timeout=5 -rss_limit_mb=2048 -verbosity=0 -print_funcs=0 </dev/null) ||
+      failed+=("$crate $target")
   done
-done < <(git ls-files '*/fuzz/Cargo.toml')
-exit $failed
+done
+if ((${#failed[@]})); then
+  printf 'fuzz: failed: %s\n' "${failed[@]}" >&2
+  exit 1
+fi
