@@ -54,7 +54,7 @@ fn without_url_secrets(text: &str) -> Option<String> {
         url.set_password(Some("xxxxx")).ok()?;
         changed = true;
     }
-    let secret = |name: &str| matches!(name, "p" | "password" | "token");
+    let secret = |name: &str| matches!(name, "p" | "password" | "token" | "api_key" | "apikey");
     if url.query_pairs().any(|(name, _)| secret(&name)) {
         let pairs: Vec<(String, String)> = url
             .query_pairs()
@@ -77,7 +77,7 @@ remote_write:
   - url: http://user:hunter2@x/api/v1/prom/write?db=prometheus&u=me&p=hunter2
     basic_auth: { username: me, password: hunter2 }
     headers: { X-Token: hunter2 }
-  - url: http://y/write
+  - url: http://y/write?api_key=hunter2
     authorization: { credentials: hunter2 }
     tls_config: { key: hunter2, key_file: /etc/key.pem }
 influxdb_write: [{ url: http://z/, token: hunter2 }]
@@ -85,7 +85,7 @@ influxdb_write: [{ url: http://z/, token: hunter2 }]
         let shown = without_secrets(text);
         assert!(!shown.contains("hunter2"), "{shown}");
         assert!(shown.contains("username: me") && shown.contains("db=prometheus") && shown.contains("/etc/key.pem"));
-        assert!(shown.contains("url: http://y/write"));
+        assert!(shown.contains("url: http://y/write?api_key=xxxxx"));
     }
 
     #[test]
