@@ -183,13 +183,20 @@ impl Restorer<'_> {
             },
             _ => {}
         });
-        // A torn end is what a crash leaves: the log has those samples.
-        if ending == Ending::Holes || unknown > 0 {
+        let size = self.disk.open(&path).and_then(|file| file.size()).unwrap_or(0);
+        let foreign = ending == Ending::Torn(0) && size >= FILE_HEADER_LEN as u64;
+        // Any other torn end is what a crash leaves: the log has those samples.
+        if ending == Ending::Holes || foreign || unknown > 0 {
             self.metrics.chunk_corruptions.inc();
             warn!(path = %path.display(), unknown_chunks = unknown, "a chunk file is damaged; using what is readable");
         }
         if span.is_empty() {
-            let _ = self.disk.remove(&path);
+            // What cannot be read today, or is of another version, may be worth something to somebody.
+            if ending == Ending::Holes || foreign {
+                self.damaged.push(Damaged { path });
+            } else {
+                let _ = self.disk.remove(&path);
+            }
             return;
         }
         match self.disk.open(&path).and_then(|file| Ok((file.size()?, file))) {

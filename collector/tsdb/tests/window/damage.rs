@@ -160,6 +160,31 @@ fn files_of_another_kind_do_not_keep_it_from_opening() {
 }
 
 #[test]
+fn chunk_files_that_cannot_be_read_are_set_aside_and_not_removed() {
+    let small = Options { chunk_samples: 20, ..options() };
+    let stand = Stand::on(Default::default(), small.clone(), T);
+    for i in 0..60 {
+        stand.append(&[("a", T + i, 0.1 * i as f64)]);
+    }
+    stand.window.close();
+    for refused in [true, false] {
+        let disk = stand.disk.image();
+        let path = disk.paths(".chunks").remove(0);
+        if refused {
+            disk.refuse(&path);
+        } else {
+            // The version, which is the last byte of the header.
+            disk.edit(&path, |bytes| bytes[7] += 1);
+        }
+        let kept = disk.bytes(&path);
+        let again = Stand::on(disk.clone(), small.clone(), T + 60);
+        assert_eq!(again.metric("prometheus_tsdb_mmap_chunk_corruptions_total"), 1.0);
+        assert!(!disk.paths(".chunks").contains(&path));
+        assert_eq!(disk.bytes(&disk.paths(".chunks.corrupt").remove(0)), kept);
+    }
+}
+
+#[test]
 fn a_full_disk_costs_nothing_when_it_gets_room_in_time() {
     let stand = Stand::new();
     stand.append(&[("a", T, 0.0)]);

@@ -16,6 +16,8 @@ struct State {
     files: BTreeMap<PathBuf, Bytes>,
     /// Writes that still succeed; `None` for all of them.
     writes_left: Option<u64>,
+    /// What cannot be opened.
+    refused: Option<PathBuf>,
 }
 
 #[derive(Clone, Default)]
@@ -38,12 +40,17 @@ impl FakeDisk {
         self.state.lock().unwrap().writes_left = None;
     }
 
+    /// From now on this file cannot be opened.
+    pub fn refuse(&self, path: &Path) {
+        self.state.lock().unwrap().refused = Some(path.to_owned());
+    }
+
     /// A copy as the death of the process leaves it: what was written is there, the lock is not.
     pub fn image(&self) -> Self {
         let state = self.state.lock().unwrap();
         let files =
             state.files.iter().map(|(p, b)| (p.clone(), Arc::new(Mutex::new(b.lock().unwrap().clone())))).collect();
-        Self { state: Arc::new(Mutex::new(State { files, writes_left: None })), locked: Arc::default() }
+        Self { state: Arc::new(Mutex::new(State { files, ..State::default() })), locked: Arc::default() }
     }
 
     pub fn paths(&self, ending: &str) -> Vec<PathBuf> {
@@ -98,6 +105,9 @@ impl Disk for FakeDisk {
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        if self.state.lock().unwrap().refused.as_deref() == Some(path) {
+            return Err(io::Error::from(io::ErrorKind::PermissionDenied));
+        }
         Ok(Arc::new(FakeFile { disk: self.clone(), bytes: self.find(path)? }))
     }
 
