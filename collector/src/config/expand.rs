@@ -12,6 +12,9 @@ pub(super) fn environment(text: &str, lookup: impl Fn(&str) -> Option<String>) -
         } else if let Some((name, tail)) = after.strip_prefix('{').and_then(|t| t.split_once('}')) {
             out.push_str(&lookup(name).unwrap_or_default());
             rest = tail;
+        } else if let Some(tail) = after.strip_prefix('{') {
+            // Never closed: Go drops the opening and goes on.
+            rest = tail;
         } else {
             let end = after.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(after.len());
             let (name, tail) = after.split_at(end);

@@ -343,7 +343,7 @@ remote_write:
         refused("global:\n  scrape_intervall: 5s\n", &["prometheus.yml:2", "scrape_intervall"]);
         refused("scrape_config: []\n", &["prometheus.yml:1", "scrape_config"]);
         refused("scrape_configs:\n- job_name: a\n- job_name: a\n", &["job name \"a\""]);
-        refused("remote_write: [{ url: 'nowhere' }]", &["nowhere"]);
+        refused("remote_write: [{ url: 'nowhere' }]", &["prometheus.yml", "remote_write: url"]);
         refused("global: { external_labels: { 'a-b': c } }", &["a-b"]);
         refused("a: [", &["prometheus.yml"]);
     }
