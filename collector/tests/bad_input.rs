@@ -113,6 +113,15 @@ fn a_reload_applies_a_new_file_or_keeps_the_old_one_and_says_why() {
     assert!(loaded(&address).contains("one"), "the old configuration stays");
     assert!(get(&address, "/metrics").unwrap().contains("prometheus_config_last_reload_successful 0"));
 
+    // What the file names is checked with it.
+    let rules = "groups:\n- name: g\n  rules:\n  - record: a\n    expr: sum(\n";
+    std::fs::write(collector.folder().join("bad.rules.yml"), rules).unwrap();
+    let naming = "global: { external_labels: { version: two } }\nrule_files: ['*.rules.yml']\n";
+    std::fs::write(&file, naming).unwrap();
+    let (status, body) = request("POST", &address, "/-/reload", "").unwrap();
+    assert!(status == 500 && body.contains("bad.rules.yml:5") && body.contains("expr"), "{body}");
+    assert!(loaded(&address).contains("one"), "the old configuration stays");
+
     std::fs::write(&file, "global: { external_labels: { version: two } }\n").unwrap();
     assert_eq!(request("POST", &address, "/-/reload", "").unwrap().0, 200);
     assert!(loaded(&address).contains("two"));

@@ -116,6 +116,7 @@ const PURE: &[(&str, &[&str])] = &[
     ("agent/exposition/src", &[]),
     ("collector/model/src", &[]),
     ("collector/promql/src", &[]),
+    ("collector/tsdb/src/encoding", &[]),
 ];
 
 #[test]
