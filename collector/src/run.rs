@@ -29,6 +29,8 @@ enum RunError {
     Listen(#[from] atalaia_agent::ListenError),
     #[error("--web.external-url={url:?} is not a URL")]
     ExternalUrl { url: String },
+    #[error("--web.route-prefix={prefix:?} holds one of {{ }} * :, which no route may")]
+    RoutePrefix { prefix: String },
     #[error("cannot use the runtime")]
     Runtime(#[from] std::io::Error),
 }
@@ -112,13 +114,17 @@ fn maintain(collector: &Shared) -> tokio::task::JoinHandle<()> {
 
 /// The prefix of every route: the flag's, or the path of the external URL; empty or `/like/this`.
 fn route_prefix(flags: &Flags) -> Result<String, RunError> {
-    let path = match (&flags.route_prefix, &flags.external_url) {
+    let parse = |text: &String| url::Url::parse(text).map_err(|_| RunError::ExternalUrl { url: text.clone() });
+    let external = flags.external_url.as_ref().map(parse).transpose()?;
+    let path = match (&flags.route_prefix, external) {
         (Some(prefix), _) => prefix.clone(),
-        (None, Some(text)) => {
-            url::Url::parse(text).map_err(|_| RunError::ExternalUrl { url: text.clone() })?.path().to_owned()
-        }
+        (None, Some(url)) => url.path().to_owned(),
         (None, None) => String::new(),
     };
+    // The router would take these characters for patterns.
+    if path.contains(['{', '}', '*', ':']) {
+        return Err(RunError::RoutePrefix { prefix: path });
+    }
     let trimmed = path.trim_matches('/');
     Ok(if trimmed.is_empty() { String::new() } else { format!("/{trimmed}") })
 }

@@ -65,6 +65,8 @@ fn a_wrong_flag_is_refused() {
     refused("", &["--no-such-flag"], &["--no-such-flag"]);
     refused("", &["--storage.tsdb.retention.time=soon"], &["soon"]);
     refused("", &["--web.listen-address=nowhere"], &["nowhere"]);
+    refused("", &["--web.route-prefix=/{a"], &["--web.route-prefix", "/{a"]);
+    refused("", &["--web.external-url=here", "--web.route-prefix=/"], &["--web.external-url", "here"]);
     let not_text: &OsStr = OsStrExt::from_bytes(b"--config.file=\xff");
     let output = Command::new(collector_binary()).arg(not_text).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
