@@ -1,6 +1,7 @@
 //! The collector beside Prometheus and vmagent: the same targets, the same receiver, one run.
 //!
-//! `make bench`, or `cargo bench -p atalaia-collector --bench peers -- [targets] [series per target] [seconds]`.
+//! `make bench`, or `cargo bench -p atalaia-collector --bench peers -- [targets] [series per target] [seconds]
+//! [contender…]`.
 //! Every contender scrapes the same synthetic pages each second and remote-writes all of it to one receiver here,
 //! which acknowledges and counts. Reported are CPU seconds per million samples delivered, resident memory at the
 //! end, bytes on the wire per sample, and what it all is relative to the best peer.
@@ -60,8 +61,10 @@ fn main() {
     let received = Arc::new(Received::default());
     let receiver = serve_receiver(Arc::clone(&received));
     let dir = tempfile::tempdir().unwrap();
+    let named: Vec<String> = std::env::args().skip(1).filter(|a| a.starts_with(char::is_alphabetic)).collect();
     let results: Vec<Measured> = contenders(dir.path(), &load, exporter, receiver)
         .into_iter()
+        .filter(|contender| named.is_empty() || named.iter().any(|name| name == contender.name))
         .map(|contender| measure(&contender, &load, &received))
         .collect();
     report(&results);
@@ -188,7 +191,7 @@ fn report(results: &[Measured]) {
             r.delivered_ratio * 100.0
         );
     }
-    let ours = results.iter().find(|r| r.name == "atalaia").unwrap();
+    let Some(ours) = results.iter().find(|r| r.name == "atalaia").filter(|_| results.len() > 1) else { return };
     println!(
         "\nrelative to the best peer: CPU {:.2}, RSS {:.2}, wire {:.2}",
         ours.cpu_per_million / best(|r| r.cpu_per_million),
