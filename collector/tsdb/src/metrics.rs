@@ -1,5 +1,7 @@
 //! What the window counts about itself, under Prometheus's names where Prometheus has one.
 
+use std::sync::atomic::AtomicU64;
+
 use collector_model::Rejection;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -41,14 +43,14 @@ pub(crate) struct Metrics {
     pub(crate) checkpoints_failed: Counter,
     pub(crate) time_retentions: Counter,
     pub(crate) size_retentions: Counter,
-    pub(crate) replay_milliseconds: Gauge,
+    pub(crate) replay_seconds: Gauge<f64, AtomicU64>,
 }
 
 impl Metrics {
     /// Makes the handles and enters them in a registry without prefix.
     pub(crate) fn register(registry: &mut Registry) -> Self {
         let m = Self::default();
-        let gauges: [(&str, &str, &Gauge); 10] = [
+        let gauges: [(&str, &str, &Gauge); 9] = [
             ("prometheus_tsdb_head_series", "Series held in the window", &m.series),
             ("prometheus_tsdb_head_chunks", "Chunks held in the window, open and closed", &m.chunks),
             ("prometheus_tsdb_head_min_time", "Time stamp of the oldest sample held, in milliseconds", &m.min_time),
@@ -62,15 +64,15 @@ impl Metrics {
                 "Bytes of log that the disk refuses at present",
                 &m.log_unwritten_bytes,
             ),
-            (
-                "atalaia_tsdb_replay_milliseconds",
-                "How long it took to read the directory at the start",
-                &m.replay_milliseconds,
-            ),
         ];
         for (name, help, gauge) in gauges {
             registry.register(name, help, gauge.clone());
         }
+        registry.register(
+            "prometheus_tsdb_data_replay_duration_seconds",
+            "How long it took to read the directory at the start",
+            m.replay_seconds.clone(),
+        );
         let counters: [(&str, &str, &Counter); 15] = [
             ("prometheus_tsdb_head_series_created", "Series made", &m.series_created),
             ("prometheus_tsdb_head_series_removed", "Series let go", &m.series_removed),

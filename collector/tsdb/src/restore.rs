@@ -97,7 +97,7 @@ pub(crate) fn restore(
     let sealed = restorer.read_log(&log_dir, segments, first);
     let log = Log::new(Arc::clone(disk), log_dir, options, sealed, next_segment, metrics.clone());
 
-    metrics.replay_milliseconds.set(began.elapsed().as_millis() as i64);
+    metrics.replay_seconds.set(began.elapsed().as_secs_f64());
     let Restorer { index, head, store, damaged, samples, .. } = restorer;
     if index.len() > 0 {
         let milliseconds = began.elapsed().as_millis() as u64;
