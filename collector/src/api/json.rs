@@ -38,20 +38,40 @@ pub fn push_labels(out: &mut String, labels: &Labels) {
     out.push('}');
 }
 
-/// A number as Prometheus prints it: shortest form, with an exponent below 1e-6 and from 1e21 upward.
+/// A sample's value as Prometheus prints it: shortest form, with an exponent below 1e-6 and from 1e21 upward.
 pub fn push_value(out: &mut String, value: f64) {
+    if value.is_finite() && value != 0.0 && (value.abs() < 1e-6 || value.abs() >= 1e21) {
+        push_exponent(out, value);
+    } else {
+        push_plain(out, value);
+    }
+}
+
+/// A number without an exponent, however long: how the API prints scalars, unlike samples.
+pub fn push_plain(out: &mut String, value: f64) {
+    if !push_special(out, value) {
+        let _ = write!(out, "{value}");
+    }
+}
+
+/// A number with an exponent, always: how the API prints the values of alerts.
+pub fn push_exponent(out: &mut String, value: f64) {
+    if push_special(out, value) {
+        return;
+    }
+    let text = format!("{value:e}");
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let (sign, digits) = exponent.strip_prefix('-').map_or(('+', exponent), |d| ('-', d));
+    let _ = write!(out, "{mantissa}e{sign}{digits:0>2}");
+}
+
+fn push_special(out: &mut String, value: f64) -> bool {
     if value.is_nan() {
         out.push_str("NaN");
     } else if value.is_infinite() {
         out.push_str(if value > 0.0 { "+Inf" } else { "-Inf" });
-    } else if value != 0.0 && (value.abs() < 1e-6 || value.abs() >= 1e21) {
-        let text = format!("{value:e}");
-        let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-        let (sign, digits) = exponent.strip_prefix('-').map_or(('+', exponent), |d| ('-', d));
-        let _ = write!(out, "{mantissa}e{sign}{digits:0>2}");
-    } else {
-        let _ = write!(out, "{value}");
     }
+    !value.is_finite()
 }
 
 /// A time in seconds with up to three decimals.
@@ -88,7 +108,13 @@ pub fn push_result(out: &mut String, value: &Value, at_ms: TimestampMs) {
     };
     let _ = write!(out, "{{\"resultType\":\"{kind}\",\"result\":");
     match value {
-        Value::Scalar(number) => push_point(out, Sample { timestamp_ms: at_ms, value: *number }),
+        Value::Scalar(number) => {
+            out.push('[');
+            push_time(out, at_ms);
+            out.push_str(",\"");
+            push_plain(out, *number);
+            out.push_str("\"]");
+        }
         Value::String(text) => {
             out.push('[');
             push_time(out, at_ms);
@@ -149,6 +175,23 @@ mod tests {
         check_value(1e-300, "1e-300");
         check_value(f64::NAN, "NaN");
         check_value(f64::NEG_INFINITY, "-Inf");
+    }
+
+    #[test]
+    fn scalars_have_no_exponent_and_alerts_always_have_one() {
+        for (value, plain, exponent) in [
+            (1e21, "1000000000000000000000", "1e+21"),
+            (3e-7, "0.0000003", "3e-07"),
+            (42.5, "42.5", "4.25e+01"),
+            (0.0, "0", "0e+00"),
+            (-0.0, "-0", "-0e+00"),
+            (f64::INFINITY, "+Inf", "+Inf"),
+        ] {
+            let (mut a, mut b) = (String::new(), String::new());
+            push_plain(&mut a, value);
+            push_exponent(&mut b, value);
+            assert_eq!((a.as_str(), b.as_str()), (plain, exponent));
+        }
     }
 
     #[test]

@@ -1,9 +1,9 @@
-//! `/-/healthy`, `/-/ready`, `/-/reload`, `/-/quit`, and `/metrics`.
+//! `/-/healthy`, `/-/ready`, `/-/reload`, `/-/quit`.
 
 use std::sync::atomic::Ordering;
 
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 use super::error::chain;
@@ -46,17 +46,4 @@ pub async fn quit(State(shared): State<Shared>) -> Response {
     }
     shared.stop.notify_one();
     (StatusCode::OK, "Requesting termination... Goodbye!\n").into_response()
-}
-
-/// `/metrics`: what the collector knows of itself, in OpenMetrics 1.0.
-pub async fn metrics(State(shared): State<Shared>) -> Response {
-    let mut text = String::new();
-    let encoded = prometheus_client::encoding::text::encode(&mut text, &shared.registry.lock());
-    match encoded {
-        Ok(()) => {
-            let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-            ([(header::CONTENT_TYPE, kind)], text).into_response()
-        }
-        Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "cannot encode the metrics\n").into_response(),
-    }
 }

@@ -4,6 +4,7 @@
 mod error;
 pub mod json;
 mod lifecycle;
+mod own_metrics;
 mod params;
 mod query;
 mod rules;
@@ -14,6 +15,7 @@ mod write;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::http::{StatusCode, header};
 use axum::routing::{get, post};
 
 use crate::Shared;
@@ -47,17 +49,22 @@ pub fn router(shared: Shared) -> Router {
         .route("/write", post(write::write))
         .fallback(unknown);
     let prefix = shared.route_prefix.clone();
-    let all = Router::new()
-        .nest("/api/v1", v1)
-        .route("/", get(crate::page::page))
-        .route("/metrics", get(lifecycle::metrics))
-        .route("/-/healthy", get(lifecycle::healthy))
-        .route("/-/ready", get(lifecycle::ready))
-        .route("/-/reload", post(lifecycle::reload).put(lifecycle::reload))
-        .route("/-/quit", post(lifecycle::quit).put(lifecycle::quit))
-        .layer(DefaultBodyLimit::max(BODY_LIMIT))
-        .with_state(shared);
-    if prefix.is_empty() { all } else { Router::new().nest(&prefix, all) }
+    let below = |path: &str| format!("{prefix}{path}");
+    // The page is below the prefix with a slash at its end, so that its relative links stay below it.
+    let home = below("/");
+    let mut all = Router::new()
+        .nest(&below("/api/v1"), v1)
+        .route(&home, get(crate::page::page))
+        .route(&below("/metrics"), get(own_metrics::metrics))
+        .route(&below("/-/healthy"), get(lifecycle::healthy))
+        .route(&below("/-/ready"), get(lifecycle::ready))
+        .route(&below("/-/reload"), post(lifecycle::reload).put(lifecycle::reload))
+        .route(&below("/-/quit"), post(lifecycle::quit).put(lifecycle::quit));
+    if !prefix.is_empty() {
+        let to_home = get(move || async move { (StatusCode::FOUND, [(header::LOCATION, home)]) });
+        all = all.route(&prefix, to_home.clone()).route("/", to_home);
+    }
+    all.layer(DefaultBodyLimit::max(BODY_LIMIT)).with_state(shared)
 }
 
 async fn unknown() -> ApiError {

@@ -36,7 +36,7 @@ pub async fn alertmanagers() -> Response {
 
 /// Which groups and rules a request asks for.
 struct Wanted<'a> {
-    kind: Option<&'a str>,
+    kind: Option<String>,
     names: Vec<&'a str>,
     groups: Vec<&'a str>,
     files: Vec<&'a str>,
@@ -45,8 +45,8 @@ struct Wanted<'a> {
 
 impl<'a> Wanted<'a> {
     fn read(params: &'a Params) -> Result<Self, ApiError> {
-        let kind = params.get("type");
-        if kind.is_some_and(|kind| kind != "alert" && kind != "record") {
+        let kind = params.get("type").map(str::to_ascii_lowercase);
+        if kind.as_deref().is_some_and(|kind| kind != "alert" && kind != "record") {
             return Err(ApiError::bad_parameter("type", "it must be alert or record"));
         }
         Ok(Self {
@@ -67,7 +67,7 @@ impl<'a> Wanted<'a> {
             .rules
             .iter()
             .filter(|rule| asked(&self.names, &rule.name))
-            .filter(|rule| match self.kind {
+            .filter(|rule| match &self.kind {
                 Some(kind) => (kind == "record") == matches!(rule.kind, RuleKind::Recording { .. }),
                 None => true,
             })
@@ -96,7 +96,10 @@ impl<'a> Wanted<'a> {
         set("health", json!(rule.health.as_str()));
         set("evaluationTime", json!(rule.last_duration.as_secs_f64()));
         set("lastEvaluation", json!(rule.last_evaluation_ms.map_or_else(|| NEVER.to_owned(), rfc3339)));
-        set("labels", object(&rule.labels));
+        // Prometheus leaves a recording rule's labels out when there are none.
+        if !rule.labels.is_empty() || matches!(rule.kind, RuleKind::Alerting { .. }) {
+            set("labels", object(&rule.labels));
+        }
         if let Some(error) = &rule.last_error {
             set("lastError", json!(error));
         }
@@ -120,7 +123,7 @@ impl<'a> Wanted<'a> {
 
 fn alert(alert: &Alert) -> Value {
     let mut value = String::new();
-    super::json::push_value(&mut value, alert.value);
+    super::json::push_exponent(&mut value, alert.value);
     json!({
         "labels": object(&alert.labels),
         "annotations": object(&alert.annotations),

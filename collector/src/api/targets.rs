@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::extract::State;
 use axum::response::Response;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::error::{ApiError, success_value};
 use super::params::Params;
@@ -14,8 +14,8 @@ use crate::Shared;
 
 /// `/api/v1/targets`
 pub async fn targets(State(shared): State<Shared>, params: Params) -> Result<Response, ApiError> {
-    let state = params.get("state").unwrap_or("any");
-    if !matches!(state, "active" | "dropped" | "any") {
+    let state = params.get("state").unwrap_or("any").to_ascii_lowercase();
+    if !matches!(state.as_str(), "active" | "dropped" | "any") {
         return Err(ApiError::bad_parameter("state", "it must be active, dropped or any"));
     }
     let asked_pool = params.get("scrapePool");
@@ -87,13 +87,17 @@ pub async fn target_metadata(State(shared): State<Shared>, params: Params) -> Re
         .filter(|m| matchers.iter().all(|matcher| matcher.matches_labels(&m.target)))
         .take(limit)
         .map(|m| {
-            json!({
-                "target": object(&m.target),
-                "metric": m.metric,
-                "type": m.metadata.kind,
-                "help": m.metadata.help,
-                "unit": m.metadata.unit,
-            })
+            let mut said = Map::new();
+            let mut set = |name: &str, value: Value| said.insert(name.to_owned(), value);
+            set("target", object(&m.target));
+            // Who asks for one metric knows its name.
+            if metric.is_none() {
+                set("metric", json!(m.metric));
+            }
+            set("type", json!(m.metadata.kind));
+            set("help", json!(m.metadata.help));
+            set("unit", json!(m.metadata.unit));
+            Value::Object(said)
         })
         .collect();
     Ok(success_value(&found))

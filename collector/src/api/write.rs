@@ -91,18 +91,21 @@ fn normalized(value: f64) -> f64 {
     if value.is_nan() && !is_stale(value) { NORMAL_NAN } else { value }
 }
 
+/// The labels of a series. They should come sorted; they are taken in any order, but each name once.
 fn labels_of(series: &TimeSeries) -> Result<Labels, String> {
-    let mut previous: Option<&str> = None;
-    for label in &series.labels {
-        if label.name.is_empty() {
+    let mut pairs: Vec<(&str, &str)> = series.labels.iter().map(|l| (l.name.as_str(), l.value.as_str())).collect();
+    pairs.sort_unstable();
+    let mut previous = "";
+    for (name, _) in &pairs {
+        if name.is_empty() {
             return Err("a label without a name".to_owned());
         }
-        if previous == Some(label.name.as_str()) {
-            return Err(format!("label {:?} twice in one series", label.name));
+        if *name == previous {
+            return Err(format!("label {name:?} twice in one series"));
         }
-        previous = Some(&label.name);
+        previous = name;
     }
-    let labels = Labels::from_pairs(series.labels.iter().map(|l| (l.name.as_str(), l.value.as_str())));
+    let labels = Labels::from_pairs(pairs);
     match labels.get(METRIC_NAME) {
         Some(_) => Ok(labels),
         None => Err(format!("series {labels} has no metric name")),

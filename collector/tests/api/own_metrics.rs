@@ -1,0 +1,86 @@
+//! `/metrics` of the collector, as promtool and a real Prometheus read it.
+
+use std::io::{Read, Write};
+use std::process::{Command, Stdio};
+
+use crate::http::{get, send};
+use crate::support::stack::Collector;
+use crate::support::{Process, eventually, free_port, program, prom_query};
+
+const SELF: &str = r#"
+global: { scrape_interval: 1s, evaluation_interval: 1s }
+scrape_configs:
+  - job_name: nobody
+    static_configs: [{ targets: ["127.0.0.1:1"] }]
+remote_write:
+  - url: http://127.0.0.1:1/api/v1/write
+"#;
+
+#[test]
+fn the_format_is_the_clients_choice() {
+    let collector = Collector::start(SELF, &[]);
+    let plain = get(&collector.address, "/metrics");
+    assert_eq!(plain.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
+    assert_eq!(plain.header("content-encoding"), "");
+    assert!(plain.text().contains("# TYPE process_cpu_seconds_total counter\n"), "{}", plain.text());
+
+    let accept = ("Accept", "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5");
+    let open = send("GET", &collector.address, "/metrics", &[accept], b"");
+    assert_eq!(open.header("content-type"), "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    assert!(open.text().contains("# TYPE process_cpu_seconds counter\n") && open.text().ends_with("# EOF\n"));
+
+    let packed = send("GET", &collector.address, "/metrics", &[accept, ("Accept-Encoding", "gzip")], b"");
+    assert_eq!(packed.header("content-encoding"), "gzip");
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(packed.body.as_slice()).read_to_string(&mut text).unwrap();
+    assert!(text.ends_with("# EOF\n") && packed.body.len() < text.len() / 2);
+}
+
+#[test]
+fn promtool_accepts_the_page() {
+    let collector = Collector::start(SELF, &[]);
+    let page = get(&collector.address, "/metrics").text();
+    assert!(page.lines().count() > 50, "{page}");
+    let mut promtool = Command::new(program("promtool"))
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    promtool.stdin.take().unwrap().write_all(page.as_bytes()).unwrap();
+    let output = promtool.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+    assert_eq!((output.status.code(), said.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn a_real_prometheus_scrapes_it_without_a_warning() {
+    let collector = Collector::start(SELF, &[]);
+    let dir = tempfile::tempdir().unwrap();
+    let config = format!(
+        "global: {{ scrape_interval: 1s }}\nscrape_configs: [{{ job_name: c, static_configs: [{{ targets: [\"{}\"] }}] }}]",
+        collector.address
+    );
+    std::fs::write(dir.path().join("prometheus.yml"), config).unwrap();
+    let listen = format!("127.0.0.1:{}", free_port());
+    let prometheus = Process::start(
+        program("prometheus"),
+        &[
+            &format!("--config.file={}", dir.path().join("prometheus.yml").display()),
+            &format!("--storage.tsdb.path={}", dir.path().join("data").display()),
+            &format!("--web.listen-address={listen}"),
+        ],
+    );
+    eventually(30, "three scrapes went well", || {
+        let up = prom_query(&listen, "sum_over_time(up[1m]) >= 3")?;
+        let cpu = prom_query(&listen, "process_cpu_seconds_total")?;
+        if up.len() == 1 && cpu.len() == 1 { Ok(()) } else { Err(format!("{up:?} {cpu:?}")) }
+    });
+    let log = prometheus.log();
+    let troubles: Vec<&str> = log.lines().filter(|l| l.contains("level=warn") || l.contains("level=error")).collect();
+    assert_eq!(troubles, Vec::<&str>::new());
+    // It knows each family's kind: the OpenMetrics page was understood as such.
+    let known = get(&listen, "/api/v1/metadata?metric=process_cpu_seconds").json();
+    assert_eq!(known["data"]["process_cpu_seconds"][0]["type"], "counter", "{known}");
+}
