@@ -16,7 +16,7 @@ mod page;
 mod query;
 mod reload;
 
-pub use collector::Collector;
+pub use collector::{Collector, ReloadError, StartError};
 
 /// The running collector, as request handlers hold it.
 pub type Shared = Arc<Collector>;

@@ -107,8 +107,7 @@ mod tests {
     /// Series → value, and described name → kind.
     fn read(format: Format, page: &str) -> (BTreeMap<String, String>, BTreeMap<String, String>) {
         let (mut series, mut kinds) = (BTreeMap::new(), BTreeMap::new());
-        let mut parser = Parser::new(format, page.as_bytes());
-        while let Some(line) = parser.next() {
+        for line in Parser::new(format, page.as_bytes()) {
             match line.unwrap() {
                 Event::Sample(sample) => _ = series.insert(sample.series.to_owned(), sample.value.to_string()),
                 Event::Type { name, kind } => _ = kinds.insert(name.into_owned(), format!("{kind:?}")),
