@@ -164,8 +164,7 @@ fn no_file_holds_two_ideas() {
 /// Every path in backticks in a README that looks like one of this repository's must exist.
 #[test]
 fn documents_name_paths_that_exist() {
-    let rooms =
-        ["agent/", "collector/", "rules/", "services/", "provisioning/", "dashboards/", ".ci/", ".github/"];
+    let rooms = ["agent/", "collector/", "rules/", "services/", "provisioning/", "dashboards/", ".ci/", ".github/"];
     let mut missing = Vec::new();
     for document in files(&root(), "md") {
         let text = std::fs::read_to_string(&document).unwrap();
