@@ -30,6 +30,8 @@ pub enum Rejection {
     OutOfBounds,
     /// The series was let go since it was resolved: resolve its labels again and retry the sample.
     UnknownSeries,
+    /// The series would have been new, and the window holds as many as it may.
+    SeriesLimit,
 }
 
 impl Rejection {
@@ -40,6 +42,7 @@ impl Rejection {
             Self::Duplicate => "duplicate",
             Self::OutOfBounds => "out_of_bounds",
             Self::UnknownSeries => "unknown_series",
+            Self::SeriesLimit => "series_limit",
         }
     }
 }
