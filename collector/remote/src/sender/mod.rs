@@ -9,12 +9,13 @@ mod in_flight;
 mod resharding;
 mod shard;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use collector_model::{Clock, is_stale};
 use tokio::sync::watch;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::{Id, JoinError, JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 use crate::config::QueueConfig;
@@ -77,6 +78,13 @@ impl Drop for Sender {
     }
 }
 
+/// A parcel in the care of a request.
+struct Attempt {
+    parcel: Arc<Parcel>,
+    /// The wait before the next attempt, should this one panic.
+    backoff: Duration,
+}
+
 struct Loop {
     queue: Arc<Queue>,
     reader: Reader,
@@ -89,7 +97,9 @@ struct Loop {
 
     shards: Vec<Shard>,
     in_flight: InFlight,
-    requests: JoinSet<Parcel>,
+    requests: JoinSet<()>,
+    /// What each request is to deliver, so that it is not lost with one that panics.
+    parcels: HashMap<Id, Attempt>,
     resharding: Resharding,
     read_again: Option<Instant>,
     cursor_writer: Option<JoinHandle<()>>,
@@ -113,6 +123,7 @@ impl Loop {
             shards: (0..shards).map(|_| Shard::default()).collect(),
             in_flight: InFlight::default(),
             requests: JoinSet::new(),
+            parcels: HashMap::new(),
             read_again: None,
             cursor_writer: None,
             flushing: false,
@@ -132,7 +143,7 @@ impl Loop {
             }
             let wake = self.next_wake();
             tokio::select! {
-                Some(done) = self.requests.join_next() => self.finish(done),
+                Some(done) = self.requests.join_next_with_id() => self.finish(done),
                 () = self.queue.written(), if self.has_room() => {}
                 () = sleep_until(wake) => {}
                 () = sleep_until(deadline) => break,
@@ -222,12 +233,11 @@ impl Loop {
         let (most, wait) = (self.config.max_samples_per_send, self.config.batch_send_deadline.0);
         for (index, shard) in self.shards.iter_mut().enumerate() {
             if shard.is_due(now, most, wait, hurry) {
-                let parcel = shard.take(index, most, now);
+                let parcel = Arc::new(shard.take(index, most, now));
+                let attempt = Attempt { parcel: Arc::clone(&parcel), backoff: self.config.min_backoff.0 };
                 let delivery = Arc::clone(&self.delivery);
-                self.requests.spawn(async move {
-                    delivery.deliver(&parcel).await;
-                    parcel
-                });
+                let request = self.requests.spawn(async move { delivery.deliver(&parcel).await });
+                self.parcels.insert(request.id(), attempt);
             }
         }
         if resharding && self.requests.is_empty() && self.shards.iter().all(|shard| shard.len() == 0) {
@@ -235,20 +245,39 @@ impl Loop {
         }
     }
 
-    fn finish(&mut self, done: Result<Parcel, tokio::task::JoinError>) {
-        match done {
-            Ok(parcel) => {
-                if let Some(shard) = self.shards.get_mut(parcel.shard) {
-                    shard.finished();
-                }
-                for (block, count) in &parcel.blocks {
-                    self.in_flight.done(*block, *count);
-                }
-                self.settle();
-            }
-            // Only a panic comes here: nothing aborts a request while the loop runs.
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
+    fn finish(&mut self, done: Result<(Id, ()), JoinError>) {
+        let id = done.as_ref().map_or_else(JoinError::id, |(id, ())| *id);
+        let Some(attempt) = self.parcels.remove(&id) else { return };
+        // Only a panic is an error here: nothing aborts a request while the loop runs.
+        if let Err(error) = done {
+            self.try_again(attempt, error);
+            return;
         }
+        let parcel = attempt.parcel;
+        if let Some(shard) = self.shards.get_mut(parcel.shard) {
+            shard.finished();
+        }
+        for (block, count) in &parcel.blocks {
+            self.in_flight.done(*block, *count);
+        }
+        self.settle();
+    }
+
+    /// Delivers a parcel whose request panicked once more, after a wait. What it had delivered before is sent again.
+    fn try_again(&mut self, attempt: Attempt, error: JoinError) {
+        let message = format!("panic in a request: {}", panic_message(error));
+        tracing::error!(destination = %self.delivery.name(), error = %message, "a request failed, trying it again");
+        self.health.failed(self.delivery.name(), self.clock.now_ms(), message);
+        self.meter.retried.inc_by(attempt.parcel.points.len() as u64);
+        let Attempt { parcel, backoff: wait } = attempt;
+        let backoff = (wait * 2).min(self.config.max_backoff.0);
+        let attempt = Attempt { parcel: Arc::clone(&parcel), backoff };
+        let (delivery, health) = (Arc::clone(&self.delivery), Arc::clone(&self.health));
+        let request = self.requests.spawn(async move {
+            health.wait(wait).await;
+            delivery.deliver(&parcel).await;
+        });
+        self.parcels.insert(request.id(), attempt);
     }
 
     fn settle(&mut self) {
@@ -312,9 +341,134 @@ impl Loop {
     }
 }
 
+/// What a panic said, where that is text.
+fn panic_message(error: JoinError) -> String {
+    let Ok(payload) = error.try_into_panic() else { return "no panic, but aborted".to_owned() };
+    match payload.downcast::<String>() {
+        Ok(text) => *text,
+        Err(other) => other.downcast_ref::<&str>().copied().unwrap_or("(no text)").to_owned(),
+    }
+}
+
 async fn sleep_until(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::future::Future;
+    use std::pin::Pin;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use bytes::Bytes;
+    use collector_model::{Labels, PromDuration};
+    use prometheus_client::registry::Registry;
+
+    use super::*;
+    use crate::metrics::{Metrics, Remote};
+    use crate::queue::disk::Folder;
+    use crate::queue::record::{self, IdSample};
+    use crate::sinks::Outcome;
+    use crate::status::{DestinationStatus, LastError};
+
+    struct Fixed;
+
+    impl Clock for Fixed {
+        fn now_ms(&self) -> i64 {
+            7
+        }
+    }
+
+    /// Panics so many times, then takes everything.
+    struct Panics(AtomicU32);
+
+    impl Sink for Panics {
+        fn encode(&self, points: &[Point]) -> Bytes {
+            Bytes::from(vec![0; points.len()])
+        }
+
+        fn send(&self, _body: Bytes, _attempt: u32) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>> {
+            Box::pin(async move {
+                let left = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+                assert!(left.is_err(), "the sink is broken");
+                Outcome::Delivered
+            })
+        }
+    }
+
+    fn last_error(health: &Health) -> Option<LastError> {
+        let mut status = DestinationStatus {
+            name: String::new(),
+            url: String::new(),
+            kind: "",
+            pending_samples: 0,
+            disk_bytes: 0,
+            oldest_unsent_ms: None,
+            highest_sent_ms: None,
+            last_error: None,
+            last_success_ms: None,
+            samples_sent: 0,
+            samples_retried: 0,
+            samples_failed: 0,
+            samples_dropped: BTreeMap::new(),
+            bytes_sent: 0,
+            shards: 0,
+            shards_waiting: 0,
+        };
+        health.fill(&mut status);
+        status.last_error
+    }
+
+    #[tokio::test]
+    async fn a_panic_in_a_request_costs_a_retry() {
+        let folder = tempfile::tempdir().unwrap();
+        let (queue, mut writer) =
+            crate::queue::open(Arc::new(Folder::create(folder.path()).unwrap()), 1 << 20).unwrap();
+        writer.segment().unwrap();
+        let mut bytes = Vec::new();
+        let labels = Labels::from_pairs([("__name__", "up")]);
+        record::write_series([(0, &labels)].into_iter(), &mut Vec::new(), &mut bytes);
+        record::write_samples(&[IdSample { id: 0, timestamp_ms: 5, value: 1.0 }], &mut bytes);
+        writer.append(&bytes, 1, 5).unwrap();
+        let remote = Remote { remote_name: "test".to_owned(), url: "http://h".to_owned() };
+        let meter = Metrics::register(&mut Registry::default()).of(&remote);
+        let health = Arc::new(Health::default());
+        let config = QueueConfig {
+            batch_send_deadline: PromDuration::from_millis(1),
+            min_backoff: PromDuration::from_millis(300),
+            max_backoff: PromDuration::from_millis(400),
+            ..QueueConfig::default()
+        };
+        let parts = Parts {
+            name: "test".to_owned(),
+            queue: Arc::clone(&queue),
+            sink: Arc::new(Panics(AtomicU32::new(2))),
+            config,
+            finite_only: false,
+            meter: meter.clone(),
+            health: Arc::clone(&health),
+            clock: Arc::new(Fixed),
+        };
+        let begun = Instant::now();
+        let sender = Sender::spawn(&tokio::runtime::Handle::current(), parts);
+        let mut told = None;
+        while meter.samples.get() == 0 {
+            assert!(begun.elapsed() < Duration::from_secs(20), "delivery ended with the panic");
+            told = told.or_else(|| last_error(&health));
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert!(
+            begun.elapsed() >= Duration::from_millis(300 + 400),
+            "it waits before it tries again, longer each time"
+        );
+        let told = told.unwrap();
+        assert_eq!((told.at_ms, told.message.as_str()), (7, "panic in a request: the sink is broken"));
+        assert_eq!((meter.samples.get(), meter.retried.get()), (1, 2));
+        sender.stop(Instant::now() + Duration::from_secs(20)).await;
+        assert_eq!((queue.size().waiting, health.in_flight()), (0, 0));
     }
 }
