@@ -3,8 +3,9 @@
 //! On a kernel's cgroup file system one stat of a directory tells all there is to know between two scrapes: a new
 //! inode means that the group was made anew, the link count is the number of groups below and two. So a tree is
 //! walked with one stat a group, and a directory is listed only when its count does not fit what is known, or when a
-//! group that was known below it has gone. File systems that count no links (fixtures may lie on one) are
-//! listed each time.
+//! group that was known below it has gone, a mount unit's too. The time of change would tell less: kernfs keeps none
+//! for a directory that nobody has chowned. File systems that count no links (fixtures may lie on one) are listed each
+//! time.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -69,7 +70,7 @@ impl Cgroup {
 struct Directory {
     name: String,
     inode: u64,
-    /// Not for mount units, which are only counted.
+    /// Not for mount units, which are only looked for.
     key: Option<Key>,
     below: Vec<Directory>,
 }
@@ -212,6 +213,13 @@ impl Walk<'_> {
         true
     }
 
+    /// Whether the current path is a directory.
+    fn is_there(&self) -> bool {
+        let relative = self.path.strip_prefix('/').filter(|rest| !rest.is_empty()).unwrap_or(".");
+        rustix::fs::statat(&self.hierarchy.dir, relative, AtFlags::SYMLINK_NOFOLLOW)
+            .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
+    }
+
     /// Notes the directory as a cgroup of its path.
     fn take(&mut self, directory: &mut Directory, stat: &Stat) {
         directory.inode = stat.st_ino;
@@ -258,13 +266,11 @@ impl Walk<'_> {
         let length = self.path.len();
         let mut at = 0;
         while let Some(child) = directory.below.get_mut(at) {
-            if is_mount_unit(&child.name) {
-                at += 1;
-                continue;
-            }
             self.descend(&child.name);
             self.depth += 1;
-            let exists = self.visit(child);
+            // A mount unit is not known as a cgroup, but must still be there: where it has gone and a container has
+            // come, the count alone tells nothing.
+            let exists = if is_mount_unit(&child.name) { self.is_there() } else { self.visit(child) };
             if !exists {
                 self.leave(child);
             }
@@ -450,6 +456,17 @@ mod tests {
         case.remove("memory/system.slice/cron.service");
         case.make("memory/system.slice/ssh.service");
         case.check(&["/", "/system.slice", "/system.slice/ssh.service"]);
+    }
+
+    #[test]
+    fn one_that_takes_the_place_of_a_mount_unit_is_found() {
+        let mut case = Case::new(&["memory"]);
+        case.make("memory/system.slice/dev-mqueue.mount");
+        case.make("memory/system.slice/cron.service");
+        case.check(&["/", "/system.slice", "/system.slice/cron.service"]);
+        case.remove("memory/system.slice/dev-mqueue.mount");
+        case.make("memory/system.slice/docker-1.scope");
+        case.check(&["/", "/system.slice", "/system.slice/cron.service", "/system.slice/docker-1.scope"]);
     }
 
     #[test]
