@@ -5,9 +5,9 @@ use std::io;
 use std::sync::Arc;
 
 use collector_model::{Labels, RefSample, RelabelConfig, SeriesRef, TimestampMs, relabel};
+use hashbrown::HashMap;
 
 use crate::metrics::{Meter, Reason};
-use crate::paged::Paged;
 use crate::queue::record::{self, IdSample};
 use crate::queue::{Queue, Writer};
 
@@ -26,8 +26,9 @@ pub(crate) struct Intake {
     writer: Writer,
     meter: Meter,
     rules: Rules,
-    /// The window's series: a number, or [`DROPPED`]. The labels by number are the queue's `names`.
-    series: Paged<u32>,
+    /// The window's series: a number, or [`DROPPED`]. The labels by number are the queue's `names`. Nothing is
+    /// assumed of the handles, least of all that they lie close together.
+    series: HashMap<SeriesRef, u32>,
     /// The segment whose dictionary has the series, by number.
     segments: Vec<u64>,
     free: Vec<u32>,
@@ -79,7 +80,7 @@ impl Intake {
             writer,
             meter,
             rules,
-            series: Paged::default(),
+            series: HashMap::new(),
             segments: Vec::new(),
             free: Vec::new(),
             batch: Vec::new(),
@@ -135,7 +136,7 @@ impl Intake {
     pub(crate) fn forget(&mut self, series: &[SeriesRef]) {
         let mut names = self.queue.names();
         for handle in series {
-            if let Some(id) = self.series.remove(handle.0)
+            if let Some(id) = self.series.remove(handle)
                 && let Some(labels) = names.get_mut(id as usize)
             {
                 *labels = Labels::empty();
@@ -150,14 +151,14 @@ impl Intake {
     }
 
     fn id(&mut self, series: SeriesRef, labels: &dyn Fn(SeriesRef) -> Option<Labels>) -> Option<u32> {
-        if let Some(id) = self.series.get(series.0) {
+        if let Some(id) = self.series.get(&series) {
             return Some(*id);
         }
         let id = match self.rules.apply(&labels(series)?) {
             Some(labels) => self.keep(labels),
             None => DROPPED,
         };
-        self.series.insert(series.0, id);
+        self.series.insert(series, id);
         Some(id)
     }
 
