@@ -322,10 +322,11 @@ fn put_results(sheet: &mut Sheet<'_>, boards: Boards<'_>, tree: &Tree, key: Key,
     if let Some(load) = boards.load.with_values(|values| values.get(&cgroup.path).copied()) {
         sheet.put(Metric::LoadAverage, labels, &[], load);
     }
+    let now = Instant::now();
     boards.disk.with_found(|found| {
         let all = match cgroup.is_root() {
-            true => found.machine.as_slice(),
-            false => found.layers.get(&cgroup.path).map(std::slice::from_ref).unwrap_or_default(),
+            true => found.machine(now),
+            false => found.layer(&cgroup.path, now).map(std::slice::from_ref).unwrap_or_default(),
         };
         for fs in all {
             let device = &[("device", &*fs.device)];

@@ -2,7 +2,7 @@
 //!
 //! A layer is measured by walking it, which may take long; so it is done on this thread, for one container after the
 //! other, at most a twentieth of one CPU, and a scrape shows the last result. A file system that hangs stops this
-//! thread and nothing else.
+//! thread and nothing else; what it found before is shown for half an hour, and then nothing.
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
@@ -22,6 +22,9 @@ use super::{Cpu, Signal};
 /// How often file systems are asked, and the least time between two walks of one layer.
 const PAUSE: Duration = Duration::from_secs(15);
 const WALK_EVERY: Duration = Duration::from_secs(60);
+/// Results older than this are not shown: nobody knows whether they are still true. Long enough for a turn over many
+/// large layers.
+const STALE_AFTER: Duration = Duration::from_secs(30 * 60);
 /// A walk is paused so that it takes this share of one CPU.
 const BUDGET: f64 = 0.05;
 /// Entries between two looks at the cost.
@@ -62,9 +65,29 @@ pub(crate) struct DiskBoard {
 /// Results so far.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
-    pub(crate) machine: Vec<FileSystem>,
-    /// By cgroup path; `used` is the layer's, the rest that of the file system under it.
-    pub(crate) layers: HashMap<Arc<str>, FileSystem>,
+    machine: Option<(Instant, Vec<FileSystem>)>,
+    /// By cgroup path.
+    layers: HashMap<Arc<str>, (Instant, FileSystem)>,
+}
+
+impl Found {
+    /// The machine's file systems; none where that is too old.
+    pub(crate) fn machine(&self, now: Instant) -> &[FileSystem] {
+        match &self.machine {
+            Some((found, all)) if is_fresh(*found, now) => all,
+            _ => &[],
+        }
+    }
+
+    /// The writable layer of a container, by its cgroup's path: `used` is the layer's, the rest that of the file
+    /// system under it. Nothing where that is too old.
+    pub(crate) fn layer(&self, path: &str, now: Instant) -> Option<&FileSystem> {
+        self.layers.get(path).filter(|(found, _)| is_fresh(*found, now)).map(|(_, layer)| layer)
+    }
+}
+
+fn is_fresh(found: Instant, now: Instant) -> bool {
+    now.saturating_duration_since(found) <= STALE_AFTER
 }
 
 impl DiskBoard {
@@ -103,7 +126,7 @@ impl Walker {
         let read = tables.iter().any(|table| self.root.read_into(&self.root.proc(table), &mut text).is_ok());
         let mounts = if read { mountinfo::parse(&text).value } else { Vec::new() };
         let machine = machine(&self.root, &mounts);
-        self.board.found.lock().machine = machine;
+        self.board.found.lock().machine = Some((Instant::now(), machine));
         let wanted = self.board.wanted.lock().clone();
         self.walked.retain(|path, _| wanted.iter().any(|want| want.path == *path));
         self.board.found.lock().layers.retain(|path, _| wanted.iter().any(|want| want.path == *path));
@@ -121,7 +144,7 @@ impl Walker {
             self.walked.insert(want.path.clone(), Instant::now());
             let Some((used, mut file_system)) = used.zip(ask(&place, device)) else { continue };
             file_system.used = used;
-            self.board.found.lock().layers.insert(want.path.clone(), file_system);
+            self.board.found.lock().layers.insert(want.path.clone(), (Instant::now(), file_system));
         }
     }
 
@@ -295,6 +318,24 @@ mod tests {
     #[test]
     fn a_folder_that_is_gone_has_no_figure() {
         assert_eq!(disk_use(Path::new("/nonexistent"), &DiskBoard::default()), None);
+    }
+
+    #[test]
+    fn what_is_too_old_is_not_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("1")).unwrap();
+        fs::write(folder.path().join("1/mountinfo"), "27 1 254:0 / / rw - ext4 /dev/vda rw\n").unwrap();
+        let board = Arc::new(DiskBoard::default());
+        let root = Root { procfs: folder.path().to_owned(), ..Root::default() };
+        board.want(vec![Wanted { path: "/x".into(), upper_dir: Some(folder.path().to_owned()), pid: None }]);
+        Walker::new(&root, board.clone()).measure();
+        let shown = |after| {
+            let now = Instant::now() + after;
+            board.with_found(|found| (found.machine(now).len(), found.layer("/x", now).is_some()))
+        };
+        assert_eq!(shown(Duration::ZERO), (1, true));
+        assert_eq!(shown(STALE_AFTER - WALK_EVERY), (1, true));
+        assert_eq!(shown(STALE_AFTER + Duration::from_secs(1)), (0, false));
     }
 
     const MOUNTS: &[u8] = b"27 1 254:0 / / rw - ext4 /dev/vda rw\n\

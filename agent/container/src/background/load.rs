@@ -9,9 +9,10 @@
 //!
 //! The average forgets with a time constant of ten seconds, whatever the pause: `avg·d + x·(1−d)`, d = e^(−Δt/10 s).
 //! The first look is taken as the average. Tasks of the groups below count; the root's figure is the kernel's own
-//! count of runnable tasks.
+//! count of runnable tasks. A group whose list of tasks cannot be read has no figure, and adds nothing above: it is
+//! most likely gone.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -99,8 +100,12 @@ impl Sampler {
     pub(crate) fn look(&mut self, now: Instant) {
         let (layout, wanted) = self.board.wanted.lock().clone();
         let mut counts: HashMap<&str, f64> = HashMap::with_capacity(wanted.len());
+        let mut unreadable: HashSet<&str> = HashSet::new();
         for want in wanted.iter().filter(|want| &*want.path != "/") {
-            let own = self.runnable(&layout, want, now);
+            let Some(own) = self.runnable(&layout, want, now) else {
+                unreadable.insert(&*want.path);
+                continue;
+            };
             *counts.entry(&want.path).or_default() += own;
             if own > 0.0 {
                 for above in ancestors(&want.path) {
@@ -108,6 +113,7 @@ impl Sampler {
                 }
             }
         }
+        counts.retain(|path, _| !unreadable.contains(path));
         if let Some(running) = self.running_on_the_machine() {
             counts.insert("/", running);
         }
@@ -131,8 +137,8 @@ impl Sampler {
         *self.board.values.lock() = values;
     }
 
-    /// How many tasks of the cgroup itself run or wait for a CPU.
-    fn runnable(&mut self, layout: &Layout, want: &Wanted, now: Instant) -> f64 {
+    /// How many tasks of the cgroup itself run or wait for a CPU; nothing where that cannot be read.
+    fn runnable(&mut self, layout: &Layout, want: &Wanted, now: Instant) -> Option<f64> {
         let usage = self.usage(layout, &want.path);
         let fresh = Group { incarnation: want.incarnation, usage: None, looked: now, average: None };
         let group = self.groups.entry(want.path.clone()).or_insert(fresh);
@@ -143,7 +149,7 @@ impl Sampler {
         if let (Some(before), Some(usage)) = (before, usage) {
             let elapsed = now.duration_since(group.looked).as_nanos() as f64;
             if (usage.saturating_sub(before) as f64) < elapsed * IDLE {
-                return 0.0;
+                return Some(0.0);
             }
         }
         self.runnable_tasks(layout, &want.path)
@@ -163,21 +169,20 @@ impl Sampler {
         }
     }
 
-    fn runnable_tasks(&mut self, layout: &Layout, path: &str) -> f64 {
+    fn runnable_tasks(&mut self, layout: &Layout, path: &str) -> Option<f64> {
         let path = path.trim_start_matches('/');
         let list = match (layout.v1(Controller::Cpu).or(layout.v1(Controller::Cpuacct)), layout.v2()) {
             (Some(at), _) => self.read(layout, at, &format!("{path}/tasks")),
             (None, Some(at)) => self.read(layout, at, &format!("{path}/cgroup.threads")),
             (None, None) => None,
         };
-        let Some(list) = list else { return 0.0 };
-        let tasks: Vec<u32> = cgroup::pids(list).collect();
+        let tasks: Vec<u32> = cgroup::pids(list?).collect();
         let step = tasks.len().div_ceil(MOST_TASKS).max(1);
         // This very thread runs, since it looks.
         let myself = self.own_task();
         let running =
             tasks.iter().step_by(step).filter(|task| Some(**task) != myself && self.is_runnable(**task)).count();
-        (running * step) as f64
+        Some((running * step) as f64)
     }
 
     fn is_runnable(&mut self, task: u32) -> bool {
@@ -318,6 +323,18 @@ mod tests {
         case.tasks("a", &[(10, 'S')]);
         let values = case.look(1);
         assert_eq!(values, HashMap::from([("/a".to_owned(), 0.0)]));
+    }
+
+    #[test]
+    fn a_group_whose_tasks_cannot_be_read_has_no_figure() {
+        let mut case = Case::new();
+        case.tasks("a/b", &[(10, 'R')]);
+        fs::remove_file(case.folder.path().join("cgroup/a/cgroup.threads")).unwrap();
+        let values = case.look(0);
+        assert_eq!((values.get("/a"), values.get("/a/b"), values.get("/idle")), (None, Some(&1.0), Some(&0.0)));
+        // Readable again: the first look is the average once more.
+        case.tasks("a", &[(11, 'R')]);
+        assert_eq!(case.look(1).get("/a"), Some(&1.0));
     }
 
     #[test]
