@@ -16,6 +16,9 @@ pub(crate) trait Disk: Send + Sync {
     /// Removes a file. One that is open stays readable.
     fn remove(&self, name: &str) -> io::Result<()>;
 
+    /// Gives a file another name; takes the place of one that has it.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+
     /// Puts a file in place as a whole: after a crash it holds the old bytes or the new ones, and the new ones
     /// survive a loss of power once this has returned.
     fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()>;
@@ -67,6 +70,10 @@ impl Disk for Folder {
 
     fn remove(&self, name: &str) -> io::Result<()> {
         fs::remove_file(self.0.join(name))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.0.join(from), self.0.join(to))
     }
 
     fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {

@@ -5,7 +5,8 @@
 //! - What was acknowledged is not read again, except for what the cursor file does not say yet.
 //! - The bound on disk space holds: when it is reached, the oldest segment goes, read or not.
 //! - Damage costs what is damaged: a record with a wrong checksum is skipped, a torn tail is cut, and where the next
-//!   record cannot be found the rest of that segment is lost. All are counted.
+//!   record cannot be found the rest of that segment is lost. A segment that begins as none of ours is set aside
+//!   (`.corrupt`), the first to go when room is needed. All are counted.
 
 pub(crate) mod cursor;
 pub(crate) mod disk;
@@ -40,6 +41,9 @@ const SEGMENT_BYTES: u64 = 32 << 20;
 /// The bound on disk space holds at least so many segments, so that dropping one drops a small part.
 const MIN_SEGMENTS: u64 = 8;
 
+/// Ends the name of a segment that cannot be read and was set aside.
+const ASIDE: &str = ".corrupt";
+
 /// A queue on disk. Made by [`open`].
 pub(crate) struct Queue {
     disk: Arc<dyn Disk>,
@@ -53,6 +57,8 @@ pub(crate) struct Queue {
 struct State {
     /// Oldest first; the writer's is the last.
     segments: VecDeque<Segment>,
+    /// Segments that cannot be read, oldest first. They count for the bound.
+    set_aside: VecDeque<SetAside>,
     next_segment: u64,
     max_bytes: u64,
     bytes: u64,
@@ -74,6 +80,22 @@ struct Segment {
     samples: u64,
     newest_ms: TimestampMs,
     sealed: bool,
+}
+
+/// A file that nobody reads any more, left for whoever wants to know what happened.
+#[derive(Debug)]
+struct SetAside {
+    name: String,
+    file_len: u64,
+}
+
+/// What was found in the file of a segment.
+enum Found {
+    /// No whole record.
+    Nothing,
+    Segment(Segment),
+    /// It begins as none of ours; what its records say all the same, where they can be read.
+    Foreign(Segment),
 }
 
 /// What was lost before it was read, by reason. Taken by [`Queue::take_losses`].
@@ -108,21 +130,31 @@ pub(crate) fn open(disk: Arc<dyn Disk>, max_bytes: u64) -> io::Result<(Arc<Queue
     let acked = cursor.unwrap_or_default();
     let mut segments = VecDeque::new();
     let mut losses = Losses::default();
+    let mut set_aside = found_aside(&*disk, &names);
     for number in &numbers {
-        let segment = if *number < acked.segment { None } else { inspect(&*disk, *number, &mut losses)? };
-        match segment {
-            Some(segment) => segments.push_back(segment),
+        let found = if *number < acked.segment { Found::Nothing } else { inspect(&*disk, *number)? };
+        match found {
+            Found::Segment(segment) => segments.push_back(segment),
             // Acknowledged, or without a single whole record. If it stays, the next start tries again.
-            None => drop(disk.remove(&segment_name(*number))),
+            Found::Nothing => drop(disk.remove(&segment_name(*number))),
+            Found::Foreign(segment) => {
+                let sent = if *number == acked.segment { acked.samples } else { 0 };
+                losses.damages += 1;
+                losses.samples_damaged += segment.samples.saturating_sub(sent);
+                set_aside.push_back(put_aside(&*disk, &segment));
+            }
         }
     }
-    let next_segment = numbers.last().map_or(0, |last| last + 1).max(acked.segment + u64::from(cursor.is_some()));
+    let aside = names.iter().filter_map(|name| segment_number(name.strip_suffix(ASIDE)?));
+    let next_segment = aside.chain(numbers).max().map_or(0, |last| last + 1);
+    let next_segment = next_segment.max(acked.segment + u64::from(cursor.is_some()));
     let read = clamp(acked, &segments);
     let written: u64 = segments.iter().map(|s: &Segment| s.samples).sum();
     let state = State {
-        bytes: segments.iter().map(|s| s.file_len).sum(),
+        bytes: segments.iter().map(|s| s.file_len).chain(set_aside.iter().map(|s| s.file_len)).sum(),
         waiting: written.saturating_sub(read.samples),
         segments,
+        set_aside,
         next_segment,
         max_bytes,
         read,
@@ -161,24 +193,46 @@ fn clamp(cursor: Mark, segments: &VecDeque<Segment>) -> Mark {
     }
 }
 
-/// What a segment of an earlier process holds; nothing where it has no whole record. Cuts a torn tail.
-fn inspect(disk: &dyn Disk, number: u64, losses: &mut Losses) -> io::Result<Option<Segment>> {
+/// The files that an earlier start set aside.
+fn found_aside(disk: &dyn Disk, names: &[String]) -> VecDeque<SetAside> {
+    let mut found: Vec<&String> = names.iter().filter(|name| name.ends_with(ASIDE)).collect();
+    found.sort_unstable();
+    // One that cannot even be opened costs the bound nothing that could be known.
+    let length = |name: &str| disk.open(name, false).and_then(|file| file.len()).unwrap_or(0);
+    found.into_iter().map(|name| SetAside { name: name.clone(), file_len: length(name) }).collect()
+}
+
+/// Gives a segment that cannot be read a name that no start takes for a segment's.
+fn put_aside(disk: &dyn Disk, segment: &Segment) -> SetAside {
+    let (name, file_len) = (segment_name(segment.number), segment.file_len);
+    let aside = format!("{name}{ASIDE}");
+    let name = match disk.rename(&name, &aside) {
+        Ok(()) => aside,
+        Err(error) => {
+            tracing::warn!(segment = segment.number, %error, "cannot rename a segment of a queue");
+            name
+        }
+    };
+    let samples = segment.samples;
+    tracing::error!(file = %name, samples, "a segment of a queue begins as none of ours, set it aside");
+    SetAside { name, file_len }
+}
+
+/// What a segment of an earlier process holds. Cuts a torn tail of one of ours.
+fn inspect(disk: &dyn Disk, number: u64) -> io::Result<Found> {
     let file = disk.open(&segment_name(number), false)?;
     let file_len = file.len()?;
     let mut header = HEADER;
     if file.read_at(&mut header, 0)? < HEADER.len() {
-        return Ok(None);
+        return Ok(Found::Nothing);
     }
-    if header != HEADER {
-        losses.damages += 1;
-        return Ok(None);
-    }
+    let known = |segment| if header == HEADER { Found::Segment(segment) } else { Found::Foreign(segment) };
     let mut end = [0; END_LEN];
     if let Some(data_len) = file_len.checked_sub(END_LEN as u64)
         && file.read_at(&mut end, data_len)? == END_LEN
         && let Ok((Record::End { samples, newest_ms }, _)) = record::read(&end)
     {
-        return Ok(Some(Segment { number, data_len, file_len, samples, newest_ms, sealed: true }));
+        return Ok(known(Segment { number, data_len, file_len, samples, newest_ms, sealed: true }));
     }
     let mut segment =
         Segment { number, data_len: HEADER.len() as u64, file_len, samples: 0, newest_ms: i64::MIN, sealed: true };
@@ -196,11 +250,14 @@ fn inspect(disk: &dyn Disk, number: u64, losses: &mut Losses) -> io::Result<Opti
         }
         segment.data_len = records.offset();
     }
+    if header != HEADER {
+        return Ok(Found::Foreign(segment));
+    }
     if segment.data_len < file_len {
         records.into_file().truncate(segment.data_len)?;
         segment.file_len = segment.data_len;
     }
-    Ok((segment.data_len > HEADER.len() as u64).then_some(segment))
+    Ok(if segment.data_len > HEADER.len() as u64 { Found::Segment(segment) } else { Found::Nothing })
 }
 
 fn segment_name(number: u64) -> String {
@@ -288,8 +345,16 @@ impl State {
         while self.bytes > self.max_bytes && self.drop_first(disk) {}
     }
 
-    /// Drops the oldest segment, if it is not the only one, and counts what nobody had read of it.
+    /// Drops what was set aside first, where there is something, or else the oldest segment, if it is not the only
+    /// one, and counts what nobody had read of it.
     fn drop_first(&mut self, disk: &dyn Disk) -> bool {
+        if let Some(SetAside { name, file_len }) = self.set_aside.pop_front() {
+            if let Err(error) = disk.remove(&name) {
+                tracing::warn!(file = %name, %error, "cannot remove what was set aside of a queue");
+            }
+            self.bytes = self.bytes.saturating_sub(file_len);
+            return true;
+        }
         if self.segments.len() < 2 {
             return false;
         }

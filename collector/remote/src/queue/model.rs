@@ -85,6 +85,14 @@ impl Disk for Memory {
         self.0.lock().files.remove(name).map(drop).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.fails()?;
+        let mut inner = self.0.lock();
+        let file = inner.files.remove(from).ok_or(io::ErrorKind::NotFound)?;
+        inner.files.insert(to.to_owned(), file);
+        Ok(())
+    }
+
     fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         self.fails()?;
         self.0.lock().files.insert(name.to_owned(), Arc::new(Mutex::new(bytes.to_vec())));
@@ -457,4 +465,50 @@ fn the_cursor_moves_behind_acknowledgements() {
     let mut second = subject.queue.reader();
     assert!(subject.reader.next().unwrap().is_none());
     assert_eq!(second.next().unwrap().unwrap().samples[0].value as u64, acknowledged);
+}
+
+/// A segment that begins as none of ours is set aside and what was not sent of it counted, and it goes before
+/// anything else when room is needed.
+#[test]
+fn a_segment_with_a_foreign_header_is_set_aside_and_counted() {
+    let disk = Memory::default();
+    let mut subject = Subject::open(&disk);
+    let mut next = 0;
+    while subject.queue.state.lock().segments.len() < 3 {
+        subject.append(next, 100).unwrap();
+        next += 100;
+    }
+    let samples: Vec<u64> = subject.queue.state.lock().segments.iter().map(|s| s.samples).collect();
+    // The first 100 samples are acknowledged, so they are not lost with their segment.
+    let (_, mark) = subject.read().unwrap().unwrap();
+    subject.queue.acknowledge(mark);
+    subject.queue.write_cursor(mark).unwrap();
+    drop(subject);
+    let names: Vec<String> = disk.0.lock().files.keys().filter(|n| n.ends_with(".seg")).cloned().collect();
+    // A sealed one that is partly acknowledged, and the last one, which nobody sealed.
+    for name in [&names[0], &names[2]] {
+        disk.0.lock().files[name].lock()[0] ^= 0xff;
+    }
+    let before: Vec<u8> = disk.0.lock().files[&names[0]].lock().clone();
+    let mut subject = Subject::open(&disk);
+    let losses = subject.queue.take_losses();
+    assert_eq!((losses.damages, losses.samples_damaged), (2, samples[0] - 100 + samples[2]));
+    assert_eq!(*disk.0.lock().files[&format!("{}.corrupt", names[0])].lock(), before, "as it was");
+    let on_disk = |part: &str| -> u64 {
+        disk.0.lock().files.iter().filter(|(n, _)| n.contains(part)).map(|(_, f)| f.lock().len() as u64).sum()
+    };
+    assert_eq!(subject.queue.size().bytes, on_disk(".seg"));
+    assert_eq!(subject.read_all(), (samples[0]..samples[0] + samples[1]).collect::<Vec<u64>>());
+    // Counted once, and its number is not given again.
+    drop(subject);
+    let mut subject = Subject::open(&disk);
+    assert_eq!(subject.queue.take_losses(), Losses::default());
+    subject.append(next, 1).unwrap();
+    assert_eq!(subject.writer.segment().unwrap(), 3);
+    // The bound holds, and what was set aside is the first to go.
+    subject.queue.set_max_bytes(subject.queue.size().bytes - on_disk(&names[0]));
+    let left: Vec<String> = disk.0.lock().files.keys().filter(|n| n.ends_with(".corrupt")).cloned().collect();
+    assert_eq!(left, [format!("{}.corrupt", names[2])]);
+    assert_eq!(subject.queue.take_losses(), Losses::default());
+    assert_eq!(subject.queue.size().waiting, samples[1] + 1);
 }
