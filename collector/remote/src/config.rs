@@ -212,6 +212,11 @@ pub(crate) fn redacted(url: &str) -> String {
     parsed.into()
 }
 
+/// Checks the deadline of one request, which stands under the key `name`.
+pub(crate) fn check_timeout(key: &'static str, name: &'static str, timeout: PromDuration) -> Result<(), ConfigError> {
+    if timeout.0.is_zero() { Err(ConfigError::Timeout { key, name }) } else { Ok(()) }
+}
+
 /// The parsed URL of a destination.
 pub(crate) fn http_url(key: &'static str, url: &str) -> Result<url::Url, ConfigError> {
     if url.is_empty() {

@@ -40,6 +40,14 @@ pub enum ConfigError {
         /// Which.
         names: &'static str,
     },
+    /// A deadline that no request could meet.
+    #[error("{key}: {name} must be more than 0s")]
+    Timeout {
+        /// `remote_write` or `influxdb_write`.
+        key: &'static str,
+        /// The key of the deadline.
+        name: &'static str,
+    },
     /// A value of `queue_config` that makes no sense.
     #[error("{key}: queue_config: {rule}")]
     Queue {

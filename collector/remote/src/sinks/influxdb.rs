@@ -5,19 +5,21 @@ use std::future::Future;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use collector_http::{Authorization, BasicAuth, ClientConfig, HeaderConfig, HttpClient, Secret, TlsConfig};
 use collector_model::{PromDuration, RelabelConfig};
 use http::{StatusCode, header};
+use parking_lot::Mutex;
 use serde::de::{self, Deserialize, Deserializer, IgnoredAny, Visitor};
+use tokio::time::Instant;
 
 use super::remote_write::dropped_points;
 use super::{Outcome, Point, Scratch, Sink, SinkConfig, Spec};
 use crate::ConfigError;
-use crate::config::{QueueConfig, Settings, http_url};
+use crate::config::{QueueConfig, Settings, check_timeout, http_url};
 use crate::line_protocol::{Layout, Precision, write_lines};
 use crate::response::Answer;
 
@@ -270,20 +272,17 @@ impl SinkConfig for InfluxWriteConfig {
         if let Some((_, names)) = conflicts.into_iter().find(|(both, _)| *both) {
             return Err(ConfigError::Conflict { key: KEY, names });
         }
+        check_timeout(KEY, "timeout", self.timeout)?;
         self.queue_config.validate(KEY)?;
         self.client().validate().map_err(|source| ConfigError::Client { key: KEY, source })
     }
 
     fn build(&self, client: HttpClient) -> Result<Arc<dyn Sink>, ConfigError> {
-        let detected = OnceLock::new();
-        if self.version != Version::Auto {
-            detected.get_or_init(|| self.version);
-        }
         Ok(Arc::new(InfluxDb {
             url: http_url(KEY, &self.url)?,
             config: self.clone(),
             client,
-            detected,
+            detected: Mutex::default(),
             lines: Scratch::default(),
         }))
     }
@@ -293,11 +292,21 @@ impl SinkConfig for InfluxWriteConfig {
     }
 }
 
+/// A server is asked for its version again after this time.
+const ASK_AGAIN: Duration = Duration::from_mins(10);
+
+/// How long the answer to that may take.
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What a server is taken for that does not say what it is: what most others imitate.
+const SILENT: Version = Version::V2;
+
 struct InfluxDb {
     url: url::Url,
     config: InfluxWriteConfig,
     client: HttpClient,
-    detected: OnceLock<Version>,
+    /// What the server said it is, and when; nothing where the version is configured.
+    detected: Mutex<Option<(Version, Instant)>>,
     lines: Scratch,
 }
 
@@ -329,7 +338,11 @@ impl Sink for InfluxDb {
                 Ok(request) => request,
                 Err(error) => return outcome(version, &Answer::none(&error)),
             };
-            outcome(version, &Answer::to(request.body(body)).await)
+            let answer = Answer::to(request.body(body)).await;
+            if answer.status == Some(StatusCode::NOT_FOUND) {
+                self.forget(version);
+            }
+            outcome(version, &answer)
         })
     }
 }
@@ -350,12 +363,36 @@ impl InfluxDb {
         Ok(request)
     }
 
-    /// Which API the server speaks, asked once.
+    /// Which API the server speaks. Asked again from time to time, and after [`forget`](Self::forget): a server may
+    /// be upgraded, or a proxy have answered for it.
     async fn version(&self) -> Result<Version, Outcome> {
-        const PING_TIMEOUT: Duration = Duration::from_secs(10);
-        if let Some(version) = self.detected.get() {
-            return Ok(*version);
+        if self.config.version != Version::Auto {
+            return Ok(self.config.version);
         }
+        let known = *self.detected.lock();
+        if let Some((version, asked)) = known
+            && asked.elapsed() < ASK_AGAIN
+        {
+            return Ok(version);
+        }
+        let version = match (self.ask().await, known) {
+            (Ok(Some(version)), _) => version,
+            // No answer that says more than is known.
+            (Ok(None) | Err(_), Some((version, _))) => version,
+            (Ok(None), None) => SILENT,
+            (Err(outcome), None) => return Err(outcome),
+        };
+        *self.detected.lock() = Some((version, Instant::now()));
+        Ok(version)
+    }
+
+    /// The server does not have this API: it is asked again before the next request.
+    fn forget(&self, version: Version) {
+        self.detected.lock().take_if(|(detected, _)| *detected == version);
+    }
+
+    /// What the server says at `/ping`; nothing where it answers and does not say.
+    async fn ask(&self) -> Result<Option<Version>, Outcome> {
         let mut url = self.url.clone();
         url.set_path(&format!("{}/ping", self.url.path().trim_end_matches('/')));
         let request = self.client.get(url).map_err(|e| outcome(Version::Auto, &Answer::none(&e)))?;
@@ -369,17 +406,16 @@ impl InfluxDb {
             return Err(Outcome::Retry { message, after: None, slowly: true });
         }
         let told = response.headers().get("x-influxdb-version").and_then(|v| v.to_str().ok()).unwrap_or("");
-        Ok(*self.detected.get_or_init(|| version_of(told)))
+        Ok(version_of(told))
     }
 }
 
-/// The API of a server from what it says: `1.6.7`, `v2.7.1`, `3.0.1`. One that says nothing is taken for what most
-/// others imitate.
-fn version_of(told: &str) -> Version {
-    match told.trim_start_matches('v').chars().next() {
-        Some('1') => Version::V1,
-        Some('3') => Version::V3,
-        _ => Version::V2,
+/// The API of a server from what it says: `1.6.7`, `v2.7.1`, `3.0.1`.
+fn version_of(told: &str) -> Option<Version> {
+    match told.trim_start_matches('v').chars().next()? {
+        '1' => Some(Version::V1),
+        '3' => Some(Version::V3),
+        _ => Some(Version::V2),
     }
 }
 
@@ -442,6 +478,7 @@ mod tests {
             "{url: 'http://h', bucket: b, token: a, basic_auth: {username: u}}",
             "influxdb_write: at most one of token and basic_auth may be set",
         );
+        refused("{url: 'http://h', bucket: b, timeout: 0s}", "influxdb_write: timeout must be more than 0s");
         refused("{url: 'http://h', bucket: b, oauth2: {}}", "influxdb_write: oauth2 is not supported");
     }
 
@@ -463,10 +500,67 @@ mod tests {
 
     #[test]
     fn versions() {
-        assert_eq!(version_of("1.6.7~rc0"), Version::V1);
-        assert_eq!(version_of("v2.7.1"), Version::V2);
-        assert_eq!(version_of("3.0.1"), Version::V3);
-        assert_eq!(version_of(""), Version::V2);
+        assert_eq!(version_of("1.6.7~rc0"), Some(Version::V1));
+        assert_eq!(version_of("v2.7.1"), Some(Version::V2));
+        assert_eq!(version_of("3.0.1"), Some(Version::V3));
+        assert_eq!(version_of("relay"), Some(Version::V2));
+        assert_eq!(version_of(""), None);
+    }
+
+    /// A server whose version can be changed: it has the write API of that version only.
+    async fn server(version: &'static str) -> (String, Arc<Mutex<&'static str>>) {
+        let said = Arc::new(Mutex::new(version));
+        let told = Arc::clone(&said);
+        let answer = move |request: axum::extract::Request| {
+            let version = *told.lock();
+            let path = if version.starts_with('1') { "/write" } else { "/api/v2/write" };
+            let status = if [path, "/ping"].contains(&request.uri().path()) { 204 } else { 404 };
+            let response = axum::response::Response::builder().status(status).header("X-Influxdb-Version", version);
+            std::future::ready(response.body(axum::body::Body::empty()).unwrap())
+        };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(answer)).await.unwrap() });
+        (url, said)
+    }
+
+    #[tokio::test]
+    async fn a_server_that_became_another_is_asked_again() {
+        let (url, said) = server("1.8.10").await;
+        let config = config(&format!("{{url: '{url}', org: o, bucket: b}}"));
+        let client = HttpClient::build(&ClientConfig::default(), "test").unwrap();
+        let sink = config.build(client).unwrap();
+        assert_eq!(sink.send(Bytes::new(), 0).await, Outcome::Delivered);
+        *said.lock() = "v2.7.1";
+        assert!(matches!(sink.send(Bytes::new(), 0).await, Outcome::Retry { slowly: true, .. }));
+        assert_eq!(sink.send(Bytes::new(), 1).await, Outcome::Delivered);
+    }
+
+    #[tokio::test]
+    async fn the_version_is_asked_for_from_time_to_time() {
+        let (url, said) = server("1.8.10").await;
+        let config = config(&format!("{{url: '{url}', bucket: b}}"));
+        let sink = InfluxDb {
+            url: http_url(KEY, &config.url).unwrap(),
+            config,
+            client: HttpClient::build(&ClientConfig::default(), "test").unwrap(),
+            detected: Mutex::default(),
+            lines: Scratch::default(),
+        };
+        assert_eq!(sink.version().await, Ok(Version::V1));
+        *said.lock() = "v2.7.1";
+        assert_eq!(sink.version().await, Ok(Version::V1), "not with each request");
+        let long_ago = || Instant::now().checked_sub(ASK_AGAIN).unwrap();
+        *sink.detected.lock() = Some((Version::V1, long_ago()));
+        assert_eq!(sink.version().await, Ok(Version::V2));
+        // An answer that says nothing changes nothing.
+        *said.lock() = "";
+        *sink.detected.lock() = Some((Version::V1, long_ago()));
+        assert_eq!(sink.version().await, Ok(Version::V1));
+        sink.forget(Version::V2);
+        assert_eq!(sink.version().await, Ok(Version::V1), "it was another version that was not found");
+        sink.forget(Version::V1);
+        assert_eq!(sink.version().await, Ok(Version::V2));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use http::{StatusCode, header};
 use serde::de::IgnoredAny;
 
 use super::{Outcome, Point, Scratch, Sink, SinkConfig, Spec};
-use crate::config::{MetadataConfig, QueueConfig, Settings, http_url};
+use crate::config::{MetadataConfig, QueueConfig, Settings, check_timeout, http_url};
 use crate::response::Answer;
 use crate::{ConfigError, DropNonFinite};
 
@@ -195,6 +195,7 @@ impl SinkConfig for RemoteWriteConfig {
             return Err(ConfigError::Unsupported { key: KEY, what });
         }
         self.request_headers()?;
+        check_timeout(KEY, "remote_timeout", self.remote_timeout)?;
         self.queue_config.validate(KEY)?;
         self.client().validate().map_err(|source| ConfigError::Client { key: KEY, source })
     }
@@ -300,18 +301,32 @@ pub(super) fn dropped_points(text: &str) -> usize {
 /// Writes points as `prometheus.WriteRequest`. Neighbours with the same labels share one series.
 pub(crate) fn write_request(points: &[Point], out: &mut Vec<u8>) {
     const TIMESERIES: u8 = 0x0a; // field 1, length-delimited
-    let mut series = Vec::with_capacity(512);
     for run in points.chunk_by(|a, b| a.labels == b.labels) {
-        series.clear();
         let Some(first) = run.first() else { continue };
-        write_labels(&first.labels, &mut series);
-        for point in run {
-            write_sample(point, &mut series);
-        }
         out.push(TIMESERIES);
-        write_varint(series.len() as u64, out);
-        out.extend_from_slice(&series);
+        let start = out.len();
+        out.extend_from_slice(&[0; USUAL_LEN]);
+        write_labels(&first.labels, out);
+        for point in run {
+            write_sample(point, out);
+        }
+        write_len_at(start, out);
     }
+}
+
+/// Bytes that the length of a series usually takes: it is from 128 to 16,383.
+const USUAL_LEN: usize = 2;
+
+/// Writes the length of what stands behind the [`USUAL_LEN`] bytes at `start` in their place.
+fn write_len_at(start: usize, out: &mut Vec<u8>) {
+    let length = out.len() - start - USUAL_LEN;
+    if let (USUAL_LEN, Some(room)) = (varint_len(length), out.get_mut(start..).and_then(|o| o.first_chunk_mut())) {
+        *room = [length as u8 | 0x80, (length >> 7) as u8];
+        return;
+    }
+    let mut varint = Vec::with_capacity(10);
+    write_varint(length as u64, &mut varint);
+    out.splice(start..start + USUAL_LEN, varint);
 }
 
 fn write_labels(labels: &Labels, out: &mut Vec<u8>) {
@@ -395,6 +410,7 @@ mod tests {
         refused("{name: x}", "remote_write: url is required");
         refused("{url: 'h:1'}", "remote_write: url \"h:1\" is not an http or https URL");
         refused("{url: 'http://h/w', sigv4: {region: x}}", "remote_write: sigv4 is not supported");
+        refused("{url: 'http://h/w', remote_timeout: 0s}", "remote_write: remote_timeout must be more than 0s");
         refused("{url: 'http://h/w', oauth2: {client_id: x}}", "remote_write: oauth2 is not supported");
         refused(
             "{url: 'http://h/w', protobuf_message: io.prometheus.write.v2.Request}",
