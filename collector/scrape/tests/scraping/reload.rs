@@ -161,3 +161,20 @@ async fn targets_that_come_twice_are_scraped_once() {
     assert_eq!(active[0].scrape_url, "http://h:1/metrics");
     assert_eq!(active[1].scrape_url, "http://h:2/metrics");
 }
+
+#[tokio::test]
+async fn targets_of_one_job_are_scraped_at_different_moments() {
+    let world = World::in_real_time();
+    let targets: Vec<String> = (1..9).map(|port| format!("'127.0.0.1:{port}'")).collect();
+    world.apply(&[&format!(
+        "{{job_name: j, scrape_interval: 1s, static_configs: [{{targets: [{}]}}]}}",
+        targets.join(",")
+    )]);
+    world.batch(7).await;
+    // The address and the host name are fixed, and so are the offsets: they cover most of the interval.
+    let batches = world.recorder.batches();
+    let offset = |batch: &Vec<Stored>| batch[0].timestamp_ms.rem_euclid(1_000);
+    let offsets: Vec<i64> = batches.iter().take(8).map(offset).collect();
+    let spread = offsets.iter().max().unwrap() - offsets.iter().min().unwrap();
+    assert!(spread > 500, "{offsets:?}");
+}
