@@ -7,11 +7,16 @@ use hashbrown::HashMap;
 /// Families that did not come for so many scrapes are forgotten.
 const KEEP_SCRAPES: u32 = 10;
 
+/// How many families that no good scrape had are kept, beside as many as good scrapes had.
+const SPARE: usize = 1000;
+
 /// The families of one target.
 #[derive(Debug, Default)]
 pub(crate) struct MetadataCache {
     families: HashMap<Box<str>, Family>,
     scrape: u32,
+    /// How many families were known after the last good scrape.
+    good: usize,
 }
 
 #[derive(Debug)]
@@ -20,6 +25,8 @@ struct Family {
     help: Box<str>,
     unit: Box<str>,
     seen: u32,
+    /// Whether a good scrape had it.
+    good: bool,
 }
 
 impl MetadataCache {
@@ -47,16 +54,27 @@ impl MetadataCache {
             help: "".into(),
             unit: "".into(),
             seen: 0,
+            good: false,
         });
         family.seen = self.scrape;
         family
     }
 
-    /// Ends a good scrape.
-    pub(crate) fn commit(&mut self) {
+    /// Ends a scrape. Families are forgotten after good ones alone, so that those of a target that is down stay;
+    /// but what failing scrapes bring is bounded.
+    pub(crate) fn commit(&mut self, good: bool) {
         let scrape = self.scrape;
-        self.families.retain(|_, family| scrape - family.seen <= KEEP_SCRAPES);
         self.scrape += 1;
+        if good {
+            self.families.retain(|_, family| {
+                family.good |= family.seen == scrape;
+                family.good && scrape - family.seen <= KEEP_SCRAPES
+            });
+            self.good = self.families.len();
+        } else if self.families.len() > 2 * self.good + SPARE {
+            self.families.retain(|_, family| family.good);
+            self.families.shrink_to_fit();
+        }
     }
 
     /// The families, in no particular order.
@@ -93,12 +111,29 @@ mod tests {
         cache.help("a", "first");
         cache.help("a", "second");
         cache.unit("a", "seconds");
-        cache.commit();
+        cache.commit(true);
         let want = Metadata { kind: "counter", help: "second".to_owned(), unit: "seconds".to_owned() };
         assert_eq!(cache.iter().collect::<Vec<_>>(), [("a", want)]);
-        (0..10).for_each(|_| cache.commit());
+        (0..10).for_each(|_| cache.commit(true));
         assert_eq!(cache.iter().count(), 1);
-        cache.commit();
+        cache.commit(true);
         assert_eq!(cache.iter().count(), 0);
+    }
+
+    #[test]
+    fn scrapes_that_fail_cannot_fill_it() {
+        let mut cache = MetadataCache::default();
+        cache.kind("known", Kind::Gauge);
+        cache.commit(true);
+        for scrape in 0..100 {
+            (0..100).for_each(|family| cache.kind(&format!("f{scrape}_{family}"), Kind::Gauge));
+            cache.commit(false);
+            assert!(cache.iter().count() <= 2 + SPARE, "scrape {scrape}: {}", cache.iter().count());
+            assert!(cache.iter().any(|(name, _)| name == "known"), "scrape {scrape}");
+        }
+        // Nor does a good one take over what they brought.
+        cache.kind("known", Kind::Gauge);
+        cache.commit(true);
+        assert_eq!(cache.iter().count(), 1);
     }
 }

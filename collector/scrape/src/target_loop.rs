@@ -176,9 +176,7 @@ impl TargetLoop {
         if self.cache.commit(good && stored.is_ok()) {
             self.shared.metrics.cache_flush_forced.inc();
         }
-        if good {
-            self.view.metadata.lock().commit();
-        }
+        self.view.metadata.lock().commit(good);
         (duration, stored)
     }
 
