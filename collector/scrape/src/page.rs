@@ -63,6 +63,8 @@ pub(crate) struct Counts {
     pub(crate) duplicates: u64,
     /// Samples too far in the future.
     pub(crate) out_of_bounds: u64,
+    /// Samples of new series that the window has no room for.
+    pub(crate) over_limit: u64,
 }
 
 /// How one scrape reads its page.
@@ -208,8 +210,17 @@ impl<'a> PageReader<'a> {
                     self.taken += 1;
                     return Ok(());
                 }
-                let series = self.append.resolve(&labels)?;
-                self.cache.insert(text, series, labels)
+                match self.append.resolve(&labels) {
+                    Ok(series) => self.cache.insert(text, series, labels),
+                    Err(AppendError::SeriesLimit { .. }) => {
+                        // Not remembered: the next scrape asks again, as there may be room by then.
+                        self.counts.kept += 1;
+                        self.taken += 1;
+                        self.counts.over_limit += 1;
+                        return Ok(());
+                    }
+                    Err(error) => return Err(error.into()),
+                }
             }
         };
         self.sample(slot, line.value, line.timestamp_ms);

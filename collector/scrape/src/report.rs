@@ -45,48 +45,69 @@ impl Report {
 #[derive(Debug, Default)]
 pub(crate) struct ReportSeries {
     target: Labels,
-    series: Vec<SeriesRef>,
+    /// By the position of the name; `None` while the window has no room for it.
+    series: Vec<Option<SeriesRef>>,
+    /// The names' positions in the last batch.
+    pushed: Vec<usize>,
 }
 
 impl ReportSeries {
     /// They carry the target's labels and nothing else.
     pub(crate) fn new(target: Labels) -> Self {
-        Self { target, series: Vec::new() }
+        Self { target, series: Vec::new(), pushed: Vec::new() }
     }
 
-    /// Adds a report to a batch.
+    /// Adds a report to a batch. Gives how many of its samples the window has no room for.
     pub(crate) fn push(
         &mut self,
         append: &dyn Append,
         report: &Report,
         timestamp_ms: TimestampMs,
         batch: &mut Vec<RefSample>,
-    ) -> Result<(), AppendError> {
+    ) -> Result<u64, AppendError> {
+        let mut refused = 0;
+        self.pushed.clear();
         for (position, value) in report.values().enumerate() {
-            let series = match self.series.get(position) {
-                Some(series) => *series,
-                None => {
-                    let series = append.resolve(&self.labels(position))?;
-                    self.series.push(series);
-                    series
+            if self.series.len() <= position {
+                self.series.push(None);
+            }
+            let known = self.series.get(position).copied().flatten();
+            match known.map_or_else(|| self.renew_at(append, position), |series| Ok(Some(series)))? {
+                Some(series) => {
+                    self.pushed.push(position);
+                    batch.push(RefSample { series, timestamp_ms, value });
                 }
-            };
-            batch.push(RefSample { series, timestamp_ms, value });
+                None => refused += 1,
+            }
         }
-        Ok(())
+        Ok(refused)
     }
 
     /// Adds the end of every series that was reported so far.
     pub(crate) fn push_stale(&self, timestamp_ms: TimestampMs, batch: &mut Vec<RefSample>) {
-        batch.extend(self.series.iter().map(|series| RefSample { series: *series, timestamp_ms, value: STALE_NAN }));
+        batch.extend(self.series.iter().flatten().map(|series| RefSample {
+            series: *series,
+            timestamp_ms,
+            value: STALE_NAN,
+        }));
     }
 
-    /// Resolves the report series at a position again, because the window let go of it.
-    pub(crate) fn renew(&mut self, append: &dyn Append, position: usize) -> Result<Option<SeriesRef>, AppendError> {
-        let labels = self.labels(position);
-        let Some(series) = self.series.get_mut(position) else { return Ok(None) };
-        *series = append.resolve(&labels)?;
-        Ok(Some(*series))
+    /// Resolves the series of a report's sample again, because the window let go of it: that one of the last batch,
+    /// counted from where the report began. `None` when there is no room for it any more.
+    pub(crate) fn renew(&mut self, append: &dyn Append, pushed: usize) -> Result<Option<SeriesRef>, AppendError> {
+        let Some(position) = self.pushed.get(pushed).copied() else { return Ok(None) };
+        self.renew_at(append, position)
+    }
+
+    fn renew_at(&mut self, append: &dyn Append, position: usize) -> Result<Option<SeriesRef>, AppendError> {
+        let resolved = match append.resolve(&self.labels(position)) {
+            Err(AppendError::SeriesLimit { .. }) => None,
+            resolved => Some(resolved?),
+        };
+        if let Some(series) = self.series.get_mut(position) {
+            *series = resolved;
+        }
+        Ok(resolved)
     }
 
     fn labels(&self, position: usize) -> Labels {

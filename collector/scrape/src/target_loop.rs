@@ -45,6 +45,8 @@ pub(crate) struct TargetLoop {
     due_ms: Option<TimestampMs>,
     began: Option<Instant>,
     schedule: Schedule,
+    /// Whether the last scrape that came whole had series which the window has no room for.
+    over_limit: bool,
 }
 
 impl TargetLoop {
@@ -61,6 +63,7 @@ impl TargetLoop {
             schedule: schedule(settings),
             due_ms: None,
             began: None,
+            over_limit: false,
             shared,
             commands,
             view,
@@ -165,10 +168,9 @@ impl TargetLoop {
         let duration = began.elapsed();
         let report = report(settings, result, counts, duration);
         let reported_from = samples.len();
-        let stored = self
-            .report
-            .push(&*self.shared.append, &report, timestamp_ms, samples)
-            .and_then(|()| self.append(scratch, reported_from));
+        let pushed = self.report.push(&*self.shared.append, &report, timestamp_ms, samples);
+        let stored = pushed.and_then(|refused| Ok(refused + self.append(scratch, reported_from)?));
+        let stored = stored.map(|refused| self.note_over_limit(settings, counts.over_limit + refused, good));
         if let Err(error) = &stored {
             self.shared.metrics.append_failures.inc();
             error!(error = chain(error), target = settings.target.url, "a scrape is lost: the window did not take it");
@@ -180,11 +182,23 @@ impl TargetLoop {
         (duration, stored)
     }
 
-    /// Appends the batch, and once more those samples whose series the window had let go of.
-    fn append(&mut self, scratch: &Scratch, reported_from: usize) -> Result<(), AppendError> {
+    /// Counts the samples that the window has no room for, and says so when that begins.
+    fn note_over_limit(&mut self, settings: &LoopSettings, refused: u64, good: bool) {
+        self.shared.metrics.series_over_limit.inc_by(refused);
+        if refused > 0 && !self.over_limit {
+            let target = &settings.target.url;
+            warn!(refused, %target, "the window holds as many series as it may: new ones of this target are lost");
+        }
+        // A scrape that failed does not tell that there is room again.
+        self.over_limit = refused > 0 || (self.over_limit && !good);
+    }
+
+    /// Appends the batch, and once more those samples whose series the window had let go of. Gives how many of these
+    /// it has no room for any more.
+    fn append(&mut self, scratch: &Scratch, reported_from: usize) -> Result<u64, AppendError> {
         let append = Arc::clone(&self.shared.append);
         let appended = append.append(&scratch.samples)?;
-        let mut again = Vec::new();
+        let (mut again, mut refused) = (Vec::new(), 0);
         for (position, rejection) in &appended.rejected {
             let Some(sample) = scratch.samples.get(*position) else { continue };
             if *rejection != Rejection::UnknownSeries {
@@ -192,13 +206,19 @@ impl TargetLoop {
             } else if let Some(slot) = scratch.slots.get(*position)
                 && let Some(labels) = self.cache.labels(*slot).cloned()
             {
-                let series = append.resolve(&labels)?;
-                self.cache.replace(*slot, series);
-                again.push(RefSample { series, ..*sample });
-            } else if *position >= reported_from
-                && let Some(series) = self.report.renew(&*append, *position - reported_from)?
-            {
-                again.push(RefSample { series, ..*sample });
+                match append.resolve(&labels) {
+                    Ok(series) => {
+                        self.cache.replace(*slot, series);
+                        again.push(RefSample { series, ..*sample });
+                    }
+                    Err(AppendError::SeriesLimit { .. }) => refused += 1,
+                    Err(error) => return Err(error),
+                }
+            } else if *position >= reported_from {
+                match self.report.renew(&*append, *position - reported_from)? {
+                    Some(series) => again.push(RefSample { series, ..*sample }),
+                    None => refused += 1,
+                }
             }
             // What remains is the end of a series that is gone anyway.
         }
@@ -208,7 +228,7 @@ impl TargetLoop {
                 self.count_rejection(rejection, again.get(position).map_or(0.0, |s| s.value), false);
             }
         }
-        Ok(())
+        Ok(refused)
     }
 
     /// A stale marker or a report beside a sample of the same name and time is expected to lose.

@@ -1,6 +1,10 @@
 //! Scrapes that fail: everything goes stale, `up` is 0, and the target says why.
 
-use crate::harness::{Answer, OPENMETRICS, World, gzipped, page, report, samples, status, typed};
+use std::sync::atomic::Ordering;
+
+use collector_scrape::Health;
+
+use crate::harness::{Answer, OPENMETRICS, World, gzipped, page, report, samples, status, target, typed};
 
 /// A good scrape and then this answer, under these keys. The series of the good scrape must end, and the error
 /// must say `want`.
@@ -142,10 +146,53 @@ async fn too_many_targets_fail_all_of_them() {
 async fn a_window_that_takes_nothing_is_said_and_counted() {
     let (world, _target) = World::scraping("", vec![page("a 1\n")]).await;
     world.batch(0).await;
-    world.recorder.failing.store(1, std::sync::atomic::Ordering::SeqCst);
+    world.recorder.failing.store(1, Ordering::SeqCst);
     world.batch(1).await;
     // Scraping went on: that batch came after the one that was refused.
     let mut own = String::new();
     prometheus_client::encoding::text::encode(&mut own, &world.registry).unwrap();
     assert!(own.contains("atalaia_target_scrapes_append_failures_total 1"), "{own}");
+}
+
+#[tokio::test]
+async fn a_full_window_costs_only_the_series_that_are_too_many() {
+    let (world, _target) = World::scraping("", vec![page("a 1\n"), page("b 1\na 2\nc 1\n")]).await;
+    // One series and the report's five.
+    world.recorder.series_limit.store(6, Ordering::SeqCst);
+    let second = world.batch(1).await;
+    let known = r#"a{instance="i", job="j"}"#;
+    assert_eq!((samples(&second), report(&second)), (vec![format!("{known} 2")], [1.0, 3.0, 3.0, 0.0]));
+    let targets = world.wait_for("a good scrape", |targets| targets.iter().any(|t| t.health == Health::Up)).await;
+    assert_eq!(targets[0].last_error, None);
+    // Every scrape asks again, so that they come once there is room.
+    world.recorder.series_limit.store(7, Ordering::SeqCst);
+    let mut later = 2;
+    while samples(&world.batch(later).await).len() == 1 {
+        later += 1;
+    }
+    assert_eq!(samples(&world.batch(later).await), [format!(r#"b{{instance="i", job="j"}} 1"#), format!("{known} 2")]);
+    world.manager.stop().await;
+    assert!(!world.metric("atalaia_target_scrapes_series_over_limit_total 0"));
+    assert!(world.metric("atalaia_target_scrapes_append_failures_total 0"));
+}
+
+#[tokio::test]
+async fn a_new_target_in_a_full_window_is_up_without_its_report() {
+    let target = target(vec![page("a 1\n")]).await;
+    let world = World::new();
+    world.recorder.series_limit.store(2, Ordering::SeqCst);
+    world.apply(&[&crate::harness::job("", target.address)]);
+    let first = world.batch(0).await;
+    assert_eq!((samples(&first).len(), first.len(), report(&first)[0]), (1, 2, 1.0), "{first:?}");
+    let targets = world.wait_for("a good scrape", |targets| targets.iter().any(|t| t.health == Health::Up)).await;
+    assert_eq!(targets[0].last_error, None);
+    // Once there is room the whole report is there, and what the window let go of comes anew.
+    world.recorder.series_limit.store(0, Ordering::SeqCst);
+    world.recorder.forget_all();
+    let mut later = 1;
+    while world.batch(later).await.len() < 6 {
+        later += 1;
+        assert!(later < 6, "{:?}", world.recorder.batches());
+    }
+    assert_eq!(report(&world.batch(later).await)[..2], [1.0, 1.0]);
 }

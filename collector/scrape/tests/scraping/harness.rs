@@ -179,6 +179,8 @@ pub struct Recorder {
     leap: Option<Arc<LeapingClock>>,
     /// How many batches to refuse as a whole.
     pub failing: AtomicUsize,
+    /// How many series it may hold; 0 for any number.
+    pub series_limit: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -208,6 +210,10 @@ impl Append for Recorder {
         let mut state = self.state.lock();
         if let Some(series) = state.known.get(labels) {
             return Ok(*series);
+        }
+        let limit = self.series_limit.load(Ordering::SeqCst);
+        if limit > 0 && state.known.len() >= limit {
+            return Err(AppendError::SeriesLimit { limit, labels: labels.clone() });
         }
         state.next += 1;
         let series = SeriesRef(state.next);
