@@ -54,6 +54,8 @@ struct Inner {
     forgotten: usize,
     written: Vec<(Labels, TimestampMs, f64)>,
     broken: bool,
+    /// How many series it may hold, of those that it has not let go.
+    limit: Option<usize>,
 }
 
 impl Window {
@@ -71,6 +73,10 @@ impl Window {
         inner.forgotten = inner.series.len();
     }
 
+    pub fn limit(&self, limit: Option<usize>) {
+        self.0.lock().limit = limit;
+    }
+
     pub fn break_down(&self, broken: bool) {
         self.0.lock().broken = broken;
     }
@@ -82,6 +88,12 @@ impl Append for Window {
         let mut inner = self.0.lock();
         let from = inner.forgotten;
         let known = inner.series.iter().skip(from).position(|(known, _)| known == labels).map(|at| at + from);
+        if let Some(limit) = inner.limit
+            && known.is_none()
+            && inner.series.len() - from >= limit
+        {
+            return Err(AppendError::SeriesLimit { limit, labels: labels.clone() });
+        }
         let at = known.unwrap_or_else(|| {
             inner.series.push((labels.clone(), None));
             inner.series.len() - 1

@@ -1,5 +1,6 @@
 //! One evaluation after another of recording rules.
 
+use collector_model::Rejection;
 use collector_promql::Value;
 use collector_ruler::{Health, RuleKind};
 
@@ -156,4 +157,33 @@ fn a_group_that_is_told_to_stop_ends_after_the_rule_it_is_at() {
     let outcome = group.evaluate(1, &world.ports, || false);
     assert_eq!((outcome.evaluated, outcome.samples), (1, 1));
     assert_eq!(world.window.take(), ["a 1@1"]);
+}
+
+#[test]
+fn a_full_window_costs_only_the_series_that_are_too_many() {
+    let world = World::new();
+    let mut group = group("", "  - {record: a, expr: q}");
+    world.engine.vector("q", &[("m{i=\"2\"}", 2.0)]);
+    world.evaluate(&mut group, 1);
+    world.window.limit(Some(1));
+    world.engine.vector("q", &[("m{i=\"1\"}", 1.0), ("m{i=\"2\"}", 3.0), ("m{i=\"3\"}", 1.0)]);
+    let outcome = group.evaluate(2, &world.ports, || true);
+    assert_eq!((world.window.take(), outcome.samples), (vec![r#"a{i="2"} 3@2"#.to_owned()], 1));
+    assert_eq!(outcome.rejected, [(Rejection::SeriesLimit, 2)]);
+    let rule = &group.snapshot().rules[0];
+    let error = "2 samples of the result were refused: series_limit";
+    assert_eq!((rule.health, rule.last_error.as_deref()), (Health::Err, Some(error)));
+    // Let go and asked for anew, beside one that is too many.
+    world.window.forget();
+    world.engine.vector("q", &[("m{i=\"0\"}", 7.0), ("m{i=\"2\"}", 4.0)]);
+    world.window.limit(Some(0));
+    assert_eq!(world.evaluate(&mut group, 3).0, NONE);
+    world.window.limit(Some(1));
+    world.engine.vector("q", &[("m{i=\"2\"}", 5.0), ("m{i=\"4\"}", 8.0)]);
+    // What was let go is as new as the others: the one place goes to who asks first.
+    assert_eq!(world.evaluate(&mut group, 4).0, [r#"a{i="4"} 8@4"#]);
+    world.window.limit(None);
+    let (written, failures) = world.evaluate(&mut group, 5);
+    assert_eq!(written, [r#"a{i="2"} 5@5"#, r#"a{i="4"} 8@5"#]);
+    assert_eq!((failures.len(), group.snapshot().rules[0].health), (0, Health::Ok));
 }
