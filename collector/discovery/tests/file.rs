@@ -150,3 +150,32 @@ fn refusals_say_what_is_wrong() {
     assert!(refused("static_configs", "[null]").contains("expected struct"));
     assert!(spec_of("docker_sd_configs").is_none_or(|spec| spec.name == "docker"));
 }
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_read_keeps_its_last_good_targets() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    std::fs::create_dir(path("real")).unwrap();
+    std::fs::write(path("real/a.yml"), "- targets: [a:1]\n").unwrap();
+    std::fs::write(path("real/b.yml"), "- targets: [b:1]\n").unwrap();
+    std::os::unix::fs::symlink(path("real"), path("sd")).unwrap();
+    std::fs::write(path("other.yml"), "- targets: [o:1]\n").unwrap();
+    let shown = |name: &str| path(name).display().to_string();
+    let list = format!("'{}', '{}', '{}'", shown("sd/a*.yml"), shown("sd/b.yml"), shown("other.yml"));
+    let mut world = world();
+    world.apply(&parse("file_sd_configs", &format!("[{{files: [{list}], refresh_interval: 50ms}}]")).unwrap());
+    world.wait_for(&["a:1{}", "b:1{}", "o:1{}"]).await;
+    assert!(world.metric("prometheus_sd_file_read_errors_total 0"));
+    // A file takes the folder's name: even root cannot read a folder there.
+    std::fs::write(path("file"), "").unwrap();
+    std::fs::rename(path("file"), path("sd")).unwrap();
+    std::fs::write(path("other.yml"), "- targets: [o:2]\n").unwrap();
+    world.wait_for(&["a:1{}", "b:1{}", "o:2{}"]).await;
+    assert!(!world.metric("prometheus_sd_file_read_errors_total 0"));
+    // It is back, with other files in it: only now it is known that the old ones are gone.
+    std::fs::rename(path("real/a.yml"), path("real/a2.yml")).unwrap();
+    std::fs::write(path("real/a2.yml"), "- targets: [a:2]\n").unwrap();
+    std::os::unix::fs::symlink(path("real"), path("link")).unwrap();
+    std::fs::rename(path("link"), path("sd")).unwrap();
+    world.wait_for(&["a:2{}", "b:1{}", "o:2{}"]).await;
+}

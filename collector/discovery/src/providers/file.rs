@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -144,7 +145,7 @@ impl FileProvider {
     fn scan(&mut self) -> Vec<TargetGroup> {
         let mut groups = Vec::new();
         let mut before = std::mem::take(&mut self.known);
-        for path in self.paths() {
+        for path in self.paths(&before) {
             let had = before.remove(&path).unwrap_or(0);
             let has = match read(&path) {
                 Ok(found) => {
@@ -154,10 +155,7 @@ impl FileProvider {
                     has
                 }
                 Err(error) => {
-                    self.metrics.file_read_errors.inc();
-                    self.metrics.refresh_failures.get_or_create(&Mechanism { mechanism: SPEC.name }).inc();
-                    let cause = std::error::Error::source(&error).map(ToString::to_string);
-                    warn!(%error, cause, "the last good targets of this file stay");
+                    self.failed(&error, "the last good targets of this file stay");
                     had
                 }
             };
@@ -172,9 +170,28 @@ impl FileProvider {
         groups
     }
 
-    /// The files that the patterns name now. A plain path counts only when it exists.
-    fn paths(&self) -> BTreeSet<PathBuf> {
-        self.config.files.iter().flat_map(|pattern| expand(pattern)).collect()
+    /// The files that the patterns name now. A plain path counts only when it exists. Where nobody can say what is
+    /// there, what was `known` is taken to be there still.
+    fn paths(&self, known: &BTreeMap<PathBuf, usize>) -> BTreeSet<PathBuf> {
+        let mut paths = BTreeSet::new();
+        for pattern in &self.config.files {
+            match expand(pattern) {
+                Ok(found) => paths.extend(found),
+                Err(source) => {
+                    let error = DiscoveryError::Read { path: pattern.clone(), source };
+                    self.failed(&error, "the last good targets of these files stay");
+                    paths.extend(known.keys().filter(|path| names(pattern, path)).cloned());
+                }
+            }
+        }
+        paths
+    }
+
+    fn failed(&self, error: &DiscoveryError, what_stays: &'static str) {
+        self.metrics.file_read_errors.inc();
+        self.metrics.refresh_failures.get_or_create(&Mechanism { mechanism: SPEC.name }).inc();
+        let cause = std::error::Error::source(error).map(ToString::to_string);
+        warn!(%error, cause, "{what_stays}");
     }
 
     fn note_mtime(&self, path: &Path) {
@@ -186,18 +203,31 @@ impl FileProvider {
     }
 }
 
-fn expand(pattern: &Path) -> Vec<PathBuf> {
+/// The files of a pattern. A folder that does not exist has none; one that cannot be read is an error.
+fn expand(pattern: &Path) -> io::Result<Vec<PathBuf>> {
     let name = pattern.file_name().unwrap_or_default().to_string_lossy();
     if !name.contains('*') {
-        return if pattern.exists() { vec![pattern.to_owned()] } else { Vec::new() };
+        return Ok(if pattern.try_exists()? { vec![pattern.to_owned()] } else { Vec::new() });
     }
     let folder = pattern.parent().filter(|p| !p.as_os_str().is_empty());
-    let Ok(entries) = std::fs::read_dir(folder.unwrap_or(Path::new("."))) else { return Vec::new() };
-    entries
-        .flatten()
-        .filter(|entry| matches(&name, &entry.file_name().to_string_lossy()))
-        .map(|entry| folder.unwrap_or(Path::new("")).join(entry.file_name()))
-        .collect()
+    let entries = match std::fs::read_dir(folder.unwrap_or(Path::new("."))) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let file = entry?.file_name();
+        if matches(&name, &file.to_string_lossy()) {
+            found.push(folder.unwrap_or(Path::new("")).join(file));
+        }
+    }
+    Ok(found)
+}
+
+/// Whether a path is one of those that a pattern can name.
+fn names(pattern: &Path, path: &Path) -> bool {
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    pattern.parent() == path.parent() && matches(&name(pattern), &name(path))
 }
 
 /// Whether a file's name fits a pattern, in which `*` stands for any text.
