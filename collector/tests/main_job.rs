@@ -5,7 +5,11 @@
 
 mod support;
 
-use std::time::Duration;
+use std::net::UdpSocket;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use support::stack::{Agent, CONTAINER_SERIES, Collector, Container, VM_SERIES, configuration};
 use support::{Influx, eventually, get, prom_query};
@@ -42,6 +46,7 @@ fn eight_series_reach_their_database_with_true_values() {
     no_series_twice(&collector);
     vm_values_are_true(&vms);
     container_values_are_true(&containers, &busy, &idle, &before);
+    vm_rates_are_true(&vms, &busy);
     layout_is_prometheus_own(&vms, &containers, &busy);
     the_page_shows_it(&collector);
 }
@@ -76,6 +81,115 @@ fn vm_values_are_true(vms: &Influx) {
     });
     let (_, cpu) = *vms.points(VM_SERIES[0]).last().unwrap();
     assert!((0.0..=100.0).contains(&cpu) && cpu > 0.5, "CPU {cpu} %: a busy container runs, so it cannot be idle");
+}
+
+/// Work for the machine while it lives: all CPUs busy, and steady traffic of which much more is sent than received.
+struct Load {
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Load {
+    /// A datagram to the container leaves over the bridge and its veth and is not answered; one over loopback is
+    /// both sent and received.
+    fn start(container: &str) -> Self {
+        let mut load = Self { stop: Arc::default(), threads: Vec::new() };
+        for _ in 0..std::thread::available_parallelism().unwrap().get() {
+            load.spawn(std::hint::spin_loop);
+        }
+        let (socket, ear) = (UdpSocket::bind("0.0.0.0:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
+        let (container, here) = (format!("{container}:9"), ear.local_addr().unwrap());
+        load.spawn(move || {
+            for _ in 0..10 {
+                // Answers that the port is closed come back as errors of a later send.
+                let _ = socket.send_to(&[0; 1400], &container);
+            }
+            let _ = socket.send_to(&[0; 1400], here);
+            let _ = ear.recv(&mut [0; 1500]);
+            std::thread::sleep(Duration::from_millis(10));
+        });
+        load
+    }
+
+    fn spawn(&mut self, mut step: impl FnMut() + Send + 'static) {
+        let stop = Arc::clone(&self.stop);
+        self.threads.push(std::thread::spawn(move || {
+            while !stop.load(Ordering::Relaxed) {
+                step();
+            }
+        }));
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// What the machine has done since it began, read by hand.
+struct Machine {
+    at: Instant,
+    at_ms: i64,
+    /// Of all CPUs together, as a share of one second of each.
+    idle_seconds: f64,
+    /// Of all devices, loopback among them.
+    received: f64,
+    sent: f64,
+}
+
+impl Machine {
+    fn read() -> Self {
+        let stat = std::fs::read_to_string("/proc/stat").unwrap();
+        let cpus: Vec<&str> = stat.lines().filter(|l| l.starts_with("cpu") && !l.starts_with("cpu ")).collect();
+        let idle_ticks: f64 = cpus.iter().map(|l| l.split_whitespace().nth(4).unwrap().parse::<f64>().unwrap()).sum();
+        let devices = std::fs::read_to_string("/proc/net/dev").unwrap();
+        let column = |position: usize| -> f64 {
+            let rest = devices.lines().filter_map(|line| line.split_once(':')).map(|(_, rest)| rest);
+            rest.map(|rest| rest.split_whitespace().nth(position).unwrap().parse::<f64>().unwrap()).sum()
+        };
+        Self {
+            at: Instant::now(),
+            at_ms: SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64,
+            // The kernel counts in hundredths of a second for everybody (USER_HZ).
+            idle_seconds: idle_ticks / 100.0 / cpus.len() as f64,
+            received: column(0),
+            sent: column(8),
+        }
+    }
+}
+
+/// Scrapes are a second apart, so that the mean of the recorded rates of ten seconds is what happened in them.
+fn vm_rates_are_true(vms: &Influx, busy: &Container) {
+    let _load = Load::start(&busy.inspect("{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"));
+    eventually(120, "ten seconds in which CPU and traffic agree with /proc", || {
+        // Both scrapes of the first rate should be later than the beginning.
+        std::thread::sleep(Duration::from_secs(3));
+        let first = Machine::read();
+        std::thread::sleep(Duration::from_secs(10));
+        let last = Machine::read();
+        let seconds = (last.at - first.at).as_secs_f64();
+        let mean = |series: &str| {
+            let points = vms.points(series);
+            let inside = points.iter().filter(|(at_ms, _)| (first.at_ms..last.at_ms).contains(at_ms));
+            let values: Vec<f64> = inside.map(|(_, value)| *value).collect();
+            values.iter().sum::<f64>() / values.len() as f64
+        };
+        let cpu = 100.0 - (last.idle_seconds - first.idle_seconds) / seconds * 100.0;
+        let (received, sent) = ((last.received - first.received) / seconds, (last.sent - first.sent) / seconds);
+        // Else a mistaken sign, or the one taken for the other, would agree as well.
+        assert!(cpu > 65.0 && sent > 2.0 * received && received > 10_000.0, "{cpu} %, {received} and {sent} B/s");
+        for (series, own) in [(VM_SERIES[0], cpu), (VM_SERIES[2], received), (VM_SERIES[3], sent)] {
+            let recorded = mean(series);
+            if !(0.8..1.25).contains(&(recorded / own)) {
+                return Err(format!("{series}: recorded {recorded}, /proc {own}"));
+            }
+        }
+        Ok(())
+    });
 }
 
 /// Seconds of CPU that a container has used, from its cgroup, on either version.
