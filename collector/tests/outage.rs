@@ -4,9 +4,10 @@
 
 mod support;
 
-use std::time::Duration;
+use std::collections::BTreeMap;
 
-use support::stack::{Agent, Collector, VM_SERIES, configuration};
+use serde_json::Value;
+use support::stack::{Agent, CONTAINER_SERIES, Collector, Container, VM_SERIES, configuration};
 use support::{Influx, eventually, prom_query};
 
 /// What the window holds of a series, as (time in ms, value), in time order.
@@ -24,9 +25,72 @@ fn window_points(collector: &Collector, series: &str) -> Vec<(i64, f64)> {
     points
 }
 
+/// A point: when (in ms), of which series, which value.
+type Point = (i64, String, f64);
+
+/// Labels but the name and the external one, which the window does not hold.
+fn series_text(labels: &Value) -> String {
+    let labels: BTreeMap<String, Value> = serde_json::from_value(labels.clone()).unwrap();
+    let own = labels.iter().filter(|(name, value)| !["__name__", "monitor"].contains(&name.as_str()) && *value != "");
+    own.map(|(name, value)| format!("{name}={value} ")).collect()
+}
+
+fn sorted(mut points: Vec<Point>) -> Vec<Point> {
+    points.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)).then(a.2.total_cmp(&b.2)));
+    points
+}
+
+/// Every point of a measurement, with its series.
+fn all_in_influx(influx: &Influx, measurement: &str) -> Result<Vec<Point>, String> {
+    let mut points = Vec::new();
+    for series in influx.query(&format!("SELECT value FROM \"{measurement}\" GROUP BY *"))? {
+        let text = series_text(&series["tags"]);
+        let rows = series["values"].as_array().unwrap();
+        points.extend(rows.iter().map(|row| (row[0].as_i64().unwrap(), text.clone(), row[1].as_f64().unwrap())));
+    }
+    Ok(sorted(points))
+}
+
+/// Every sample of that name in the window, with its series.
+fn all_in_window(collector: &Collector, name: &str) -> Vec<Point> {
+    let mut points = Vec::new();
+    for row in prom_query(&collector.address, &format!("{{__name__=\"{name}\"}}[1h]")).unwrap() {
+        let text = series_text(&row["metric"]);
+        for pair in row["values"].as_array().unwrap() {
+            let at_ms = (pair[0].as_f64().unwrap() * 1000.0).round() as i64;
+            points.push((at_ms, text.clone(), pair[1].as_str().unwrap().parse().unwrap()));
+        }
+    }
+    sorted(points)
+}
+
+/// Whether two points are the same. JSON numbers are read with an error in the last bit.
+fn same(a: &Point, b: &Point) -> bool {
+    (a.0, &a.1) == (b.0, &b.1) && (a.2 - b.2).abs() <= a.2.abs() * 1e-14
+}
+
+/// Holds what a destination has against the window, up to the newest sample that the window has now: the same
+/// points of the same series, none missing and none doubled. Gives the points.
+fn holds_the_window(influx: &Influx, collector: &Collector, name: &str) -> Vec<Point> {
+    let wanted = all_in_window(collector, name);
+    let newest = wanted.last().unwrap_or_else(|| panic!("{name}: nothing in the window")).0;
+    assert!(wanted.windows(2).all(|two| (two[0].0, &two[0].1) != (two[1].0, &two[1].1)), "{name}: doubled");
+    eventually(30, &format!("{name} is in InfluxDB as in the window"), || {
+        let got: Vec<Point> = all_in_influx(influx, name)?.into_iter().filter(|p| p.0 <= newest).collect();
+        let missing = wanted.iter().find(|p| !got.iter().any(|q| same(p, q)));
+        let extra = got.iter().find(|p| !wanted.iter().any(|q| same(p, q)));
+        match got.len() == wanted.len() && got.iter().zip(&wanted).all(|(p, q)| same(p, q)) {
+            true => Ok(()),
+            false => Err(format!("{} points, not {}; missing {missing:?}, extra {extra:?}", got.len(), wanted.len())),
+        }
+    });
+    wanted
+}
+
 #[test]
 fn an_outage_and_a_kill_lose_and_double_nothing() {
     let (mut vms, containers) = (Influx::start(), Influx::start());
+    let container = Container::start("outage", "while :; do /bin/busybox sleep 0.2; done");
     let agent = Agent::start();
     let mut collector = Collector::start(&configuration(&agent, &vms, &containers), &[]);
     let series = VM_SERIES[1];
@@ -52,15 +116,16 @@ fn an_outage_and_a_kill_lose_and_double_nothing() {
 
     vms.resume();
     eventually(60, "the backlog arrives", || arrived(&vms, after_kill + 3));
-    // Compare up to a moment that both surely have: the newest point that InfluxDB holds now.
-    std::thread::sleep(Duration::from_secs(2));
-    let in_influx = vms.points(series);
-    let newest = in_influx.last().unwrap().0;
-    let in_window: Vec<_> = window_points(&collector, series).into_iter().filter(|p| p.0 <= newest).collect();
-    assert_eq!(in_influx, in_window, "InfluxDB on the left, the window on the right");
-    let mut times: Vec<i64> = in_influx.iter().map(|p| p.0).collect();
-    times.dedup();
-    assert_eq!(times.len(), in_influx.len(), "a point is doubled");
+    // Meanwhile every series of both destinations went through the outage of the one and both kills.
+    for series in VM_SERIES {
+        let points = holds_the_window(&vms, &collector, series);
+        assert!(points.len() >= before + 8, "{series}: {points:?}");
+    }
+    for series in CONTAINER_SERIES {
+        let points = holds_the_window(&containers, &collector, series);
+        let own = points.iter().filter(|(_, text, _)| text.contains(&format!("name=\"{}\"", container.name)));
+        assert!(own.count() >= 8, "{series}: {points:?}");
+    }
 }
 
 #[test]
