@@ -170,7 +170,7 @@ async fn a_full_window_costs_only_the_series_that_are_too_many() {
     while samples(&world.batch(later).await).len() == 1 {
         later += 1;
     }
-    assert_eq!(samples(&world.batch(later).await), [format!(r#"b{{instance="i", job="j"}} 1"#), format!("{known} 2")]);
+    assert_eq!(samples(&world.batch(later).await), [r#"b{instance="i", job="j"} 1"#, &format!("{known} 2")]);
     world.manager.stop().await;
     assert!(!world.metric("atalaia_target_scrapes_series_over_limit_total 0"));
     assert!(world.metric("atalaia_target_scrapes_append_failures_total 0"));
