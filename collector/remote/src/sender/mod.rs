@@ -208,7 +208,7 @@ impl Loop {
                 let point =
                     Point { labels: series.labels.clone(), timestamp_ms: sample.timestamp_ms, value: sample.value };
                 self.in_flight.add(sample.timestamp_ms);
-                shard.push(point, number, now);
+                shard.push(point, series.hash, number, now);
             }
         }
         self.meter.drop_samples(Reason::StaleMarker, stale);

@@ -11,6 +11,8 @@ use crate::sinks::Point;
 #[derive(Default)]
 pub(super) struct Shard {
     points: VecDeque<Point>,
+    /// The hash of each point's series.
+    hashes: VecDeque<u64>,
     /// Which block each run of points is of.
     blocks: VecDeque<(u64, usize)>,
     /// When the oldest point came, as far as it is remembered.
@@ -23,13 +25,17 @@ pub(super) struct Shard {
 pub(super) struct Parcel {
     pub shard: usize,
     pub points: Vec<Point>,
+    /// A hash of each point's labels.
+    pub hashes: Vec<u64>,
     /// How many of the points are of which block.
     pub blocks: Vec<(u64, usize)>,
 }
 
 impl Shard {
-    pub(super) fn push(&mut self, point: Point, block: u64, now: Instant) {
+    /// Adds a point; `hash` is of its labels.
+    pub(super) fn push(&mut self, point: Point, hash: u64, block: u64, now: Instant) {
         self.points.push_back(point);
+        self.hashes.push_back(hash);
         match self.blocks.back_mut() {
             Some((number, count)) if *number == block => *count += 1,
             _ => self.blocks.push_back((block, 1)),
@@ -57,6 +63,7 @@ impl Shard {
         self.busy = true;
         let mut left = most.min(self.points.len());
         let points = self.points.drain(..left).collect();
+        let hashes = self.hashes.drain(..left).collect();
         let mut blocks = Vec::new();
         while left > 0
             && let Some((number, count)) = self.blocks.front_mut()
@@ -70,7 +77,7 @@ impl Shard {
             }
         }
         self.since = (!self.points.is_empty()).then_some(now);
-        Parcel { shard, points, blocks }
+        Parcel { shard, points, hashes, blocks }
     }
 
     pub(super) fn finished(&mut self) {
@@ -89,7 +96,7 @@ mod tests {
         let now = Instant::now();
         let mut shard = Shard::default();
         for (block, timestamp_ms) in [(1, 10), (1, 11), (2, 12), (3, 13)] {
-            shard.push(Point { labels: Labels::empty(), timestamp_ms, value: 0.0 }, block, now);
+            shard.push(Point { labels: Labels::empty(), timestamp_ms, value: 0.0 }, 0, block, now);
         }
         assert!(shard.is_due(now, 3, Duration::from_secs(5), false));
         let parcel = shard.take(0, 3, now);
