@@ -3,6 +3,7 @@
 //!
 //! Nothing here does I/O, waits, or reads a clock: [`Clock`] is a port too.
 
+mod chain;
 mod duration;
 mod labels;
 mod matcher;
@@ -11,6 +12,7 @@ mod re2;
 pub mod relabel;
 mod sample;
 
+pub use chain::chain;
 pub use duration::{DurationError, PromDuration};
 pub use labels::{Iter as LabelsIter, Labels, LabelsBuilder, METRIC_NAME};
 pub use matcher::{AnchoredRegex, MatchOp, Matcher};

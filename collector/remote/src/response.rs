@@ -49,13 +49,7 @@ impl Answer {
 
     /// No answer came, for this reason.
     pub(crate) fn none(error: &dyn std::error::Error) -> Self {
-        let mut text = error.to_string();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            text = format!("{text}: {cause}");
-            source = cause.source();
-        }
-        Self { status: None, text, retry_after: None }
+        Self { status: None, text: collector_model::chain(error), retry_after: None }
     }
 
     /// `503 Service Unavailable: overloaded`, cut where it is long.

@@ -68,13 +68,6 @@ pub enum EvaluationError {
 impl EvaluationError {
     /// The text with that of every source, as a page shows it.
     pub(crate) fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut source = std::error::Error::source(self);
-        while let Some(error) = source {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
-            source = error.source();
-        }
-        text
+        collector_model::chain(self)
     }
 }

@@ -2,7 +2,7 @@
 
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use collector_model::SelectError;
+use collector_model::{SelectError, chain};
 use collector_promql::QueryError;
 use serde::Serialize;
 
@@ -71,18 +71,6 @@ impl From<SelectError> for ApiError {
     fn from(error: SelectError) -> Self {
         QueryError::from(error).into()
     }
-}
-
-/// An error with its sources, in one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
 }
 
 impl IntoResponse for ApiError {

@@ -6,8 +6,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
-use super::error::chain;
 use crate::Shared;
+use collector_model::chain;
 
 const DISABLED: &str = "Lifecycle API is not enabled. Start the collector with --web.enable-lifecycle.\n";
 

@@ -19,7 +19,8 @@ use axum::http::{StatusCode, header};
 use axum::routing::{get, post};
 
 use crate::Shared;
-pub use error::{ApiError, chain};
+pub use collector_model::chain;
+pub use error::ApiError;
 
 /// The largest request body that is read, in bytes: remote writes come compressed.
 const BODY_LIMIT: usize = 32 << 20;

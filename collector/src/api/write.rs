@@ -8,8 +8,8 @@ use collector_model::{Append, AppendError, Labels, METRIC_NAME, NORMAL_NAN, RefS
 use collector_remote::decode_write_request;
 use collector_remote::prompb::{TimeSeries, WriteRequest};
 
-use super::error::chain;
 use crate::Shared;
+use collector_model::chain;
 
 /// The largest body once decompressed, in bytes; Prometheus's sender stays far below.
 const DECOMPRESSED_LIMIT: usize = 64 << 20;
