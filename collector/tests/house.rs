@@ -37,6 +37,15 @@ const LAW: &[(&str, &[&str])] = &[
             "atalaia-agent",
         ],
     ),
+    ("services-kit", &[]),
+    ("services-file-transfer", &["services-kit"]),
+    ("services-voting", &["services-kit"]),
+    ("services-echo", &["services-kit"]),
+    ("services-hits", &["services-kit"]),
+    ("services-registry", &["services-kit"]),
+    // What tests start and stop; everything may have it as a dev-dependency, which the law does not look at.
+    ("provisioning-parts", &[]),
+    ("provisioning-tests", &[]),
 ];
 
 /// Lines a source file may have before it must name its reason in its first lines with `Long because`.

@@ -1,0 +1,1 @@
+//! Brings the whole up in containers and watches it work: see the folder `tests`.

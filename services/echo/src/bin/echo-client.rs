@@ -1,0 +1,3 @@
+//! The program `echo-client`.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The program `echo-server`.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Answers every line that it gets, and the client that sends them.

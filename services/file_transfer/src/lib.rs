@@ -1,0 +1,1 @@
+//! Keeps files: upload, download, list, delete; three replicas on one volume.

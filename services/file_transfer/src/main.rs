@@ -1,0 +1,3 @@
+//! The file transfer service.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The hit counter.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The program `registry-client`.
+
+fn main() {}

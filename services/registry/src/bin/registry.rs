@@ -1,0 +1,3 @@
+//! The program `registry`.
+
+fn main() {}

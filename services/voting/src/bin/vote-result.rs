@@ -1,0 +1,3 @@
+//! The program `vote-result`.
+
+fn main() {}

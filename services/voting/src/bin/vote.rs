@@ -1,0 +1,3 @@
+//! The program `vote`.
+
+fn main() {}

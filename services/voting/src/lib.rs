@@ -1,0 +1,1 @@
+//! Takes votes, counts each voter once, shows the result live.
