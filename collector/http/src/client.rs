@@ -9,6 +9,7 @@ use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{IntoUrl, Method, RequestBuilder};
 
+use crate::names::Names;
 use crate::{Authorization, BasicAuth, ClientConfig, ClientError, Secret, TlsConfig, tls};
 
 /// Redirects that one request follows.
@@ -42,7 +43,7 @@ enum Follow {
 #[derive(Debug)]
 struct Built {
     client: reqwest::Client,
-    stamps: Vec<Option<(SystemTime, u64)>>,
+    stamps: Vec<Stamp>,
 }
 
 impl HttpClient {
@@ -128,7 +129,10 @@ fn tls_files(config: &ClientConfig) -> Vec<PathBuf> {
     config.tls_config.as_ref().map(tls::files).unwrap_or_default()
 }
 
-fn stamps(files: &[PathBuf]) -> Vec<Option<(SystemTime, u64)>> {
+/// What tells that a file has been replaced: when it was written, and its length. Nothing where there is no file.
+pub(crate) type Stamp = Option<(SystemTime, u64)>;
+
+pub(crate) fn stamps(files: &[PathBuf]) -> Vec<Stamp> {
     let stamp = |path: &PathBuf| {
         let metadata = std::fs::metadata(path).ok()?;
         Some((metadata.modified().ok()?, metadata.len()))
@@ -141,6 +145,7 @@ fn reqwest_client(config: &ClientConfig, user_agent: &str, redirects: Policy) ->
     let tls = tls::rustls_config(config.tls_config.as_ref().unwrap_or(&plain))?;
     let mut builder = reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
+        .dns_resolver(Arc::new(Names::default()))
         .user_agent(user_agent)
         .referer(false)
         .http1_only()
