@@ -1,6 +1,7 @@
 //! The agent's command line: flags, log, signals.
 
 mod cli;
+mod health;
 
 use std::process::ExitCode;
 
@@ -16,6 +17,15 @@ fn main() -> ExitCode {
         Ok(Command::Print(text)) => {
             print!("{text}");
             return ExitCode::SUCCESS;
+        }
+        Ok(Command::Health(settings)) => {
+            return match health::check(&settings) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(reason) => {
+                    eprintln!("atalaia-agent: {reason}");
+                    ExitCode::FAILURE
+                }
+            };
         }
         Err(error) => {
             eprintln!("atalaia-agent: {error}");

@@ -22,6 +22,8 @@ pub enum Command {
     Run(Box<Options>),
     /// To print this and end well.
     Print(String),
+    /// To ask the agent that runs with these settings whether it is alive.
+    Health(Box<Settings>),
 }
 
 /// How to run.
@@ -54,6 +56,11 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command, FlagE
             Err(raw) => return wrong(format!("argument {raw:?} is not UTF-8")),
         }
     }
+    // The one word that is no flag; the flags after it are those of the agent that is asked.
+    let health = words.first().is_some_and(|word| word == "health");
+    if health {
+        words.remove(0);
+    }
     let (words, mut ignored) = foreign::split(words);
     let command = flags::command().no_binary_name(true);
     let matches = match command.try_get_matches_from(words) {
@@ -65,6 +72,9 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command, FlagE
         return Ok(Command::Print(format!("atalaia-agent, version {}\n", atalaia_agent::version())));
     }
     let settings = settings(&matches)?;
+    if health {
+        return Ok(Command::Health(Box::new(settings)));
+    }
     ignored.extend(without_effect(&matches));
     let (log_level, log_format) = log_choice(&matches);
     Ok(Command::Run(Box::new(Options { settings, log_level, log_format, ignored })))

@@ -11,6 +11,7 @@ use crate::api::chain;
 mod check_config;
 mod check_metrics;
 mod check_rules;
+mod check_server;
 mod query;
 mod test_rules;
 
@@ -23,6 +24,10 @@ pub enum Check {
     Rules(check_rules::Args),
     /// Check a page of metrics, given on standard input, for consistency and good names.
     Metrics(check_metrics::Args),
+    /// Check that a server is alive.
+    Healthy(check_server::Args),
+    /// Check that a server takes requests.
+    Ready(check_server::Args),
 }
 
 impl Check {
@@ -32,6 +37,8 @@ impl Check {
             Self::Config(args) => check_config::run(&args),
             Self::Rules(args) => check_rules::run(&args),
             Self::Metrics(args) => check_metrics::run(&args),
+            Self::Healthy(args) => check_server::run(&args, "/-/healthy"),
+            Self::Ready(args) => check_server::run(&args, "/-/ready"),
         }
     }
 }
