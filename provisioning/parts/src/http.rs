@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 /// An HTTP answer.
+#[derive(Debug)]
 pub struct Answer {
     /// Its status code.
     pub status: u16,
@@ -19,14 +20,20 @@ pub struct Answer {
 impl Answer {
     /// The first header of this name, in any case of letters.
     pub fn header(&self, name: &str) -> Option<&str> {
-        let headers = self.head.lines().filter_map(|line| line.split_once(": "));
-        headers.into_iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        let headers = self.head.lines().filter_map(|line| line.split_once(':'));
+        headers.into_iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
     }
 
     /// The body, which must be text.
     #[track_caller]
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.body).expect("the body is text")
+    }
+
+    /// The body, which must be JSON.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e}: {self:?}"))
     }
 }
 
@@ -53,15 +60,18 @@ pub fn send(method: &str, address: &str, path: &str, headers: &[(&str, &str)], b
     {
         return Err(failed(sent.err().unwrap_or(e)));
     }
-    parse(&answer).ok_or_else(|| format!("{address}: no HTTP: {:?}", String::from_utf8_lossy(&answer)))
+    parse(&answer, method == "HEAD")
+        .ok_or_else(|| format!("{address}: no HTTP: {:?}", String::from_utf8_lossy(&answer)))
 }
 
-fn parse(answer: &[u8]) -> Option<Answer> {
+/// Reads an answer; one to HEAD has no body, whatever its headers say of it.
+fn parse(answer: &[u8], to_head: bool) -> Option<Answer> {
     let end = answer.windows(4).position(|window| window == b"\r\n\r\n")?;
     let head = String::from_utf8(answer[..end].to_vec()).ok()?;
     let status = head.split(' ').nth(1)?.parse().ok()?;
     let mut answer = Answer { status, head, body: answer[end + 4..].to_vec() };
-    if answer.header("Transfer-Encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked")) {
+    let chunked = answer.header("Transfer-Encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked"));
+    if chunked && !to_head {
         answer.body = joined(&answer.body)?;
     }
     Some(answer)
@@ -118,7 +128,7 @@ mod tests {
 
     #[track_caller]
     fn check(answer: &str, want: Option<(u16, &str)>) {
-        let got = parse(answer.as_bytes()).map(|answer| (answer.status, answer.text().to_owned()));
+        let got = parse(answer.as_bytes(), false).map(|answer| (answer.status, answer.text().to_owned()));
         assert_eq!(got, want.map(|(status, body)| (status, body.to_owned())));
     }
 

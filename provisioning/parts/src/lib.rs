@@ -28,7 +28,7 @@ pub use crate::docker::{Container, Network, demo_image, docker, docker_available
 pub use crate::http::{Answer, form, get, prom_query, request, send};
 pub use crate::influx::Influx;
 pub use crate::machine::{binary, eventually, free_port, program, root};
-pub use crate::monitoring::{Agent, Collector};
+pub use crate::monitoring::{Agent, Collector, configuration, promtool_complaints};
 pub use crate::postgres::Postgres;
 pub use crate::process::{Process, Start};
 pub use crate::redis::Redis;

@@ -1,10 +1,11 @@
-//! The agent and the collector, as their binaries.
+//! The agent and the collector, as their binaries, and what promtool says of a page.
 
 use std::path::{Path, PathBuf};
 
 use crate::http::get;
-use crate::machine::eventually;
-use crate::process::Process;
+use crate::influx::Influx;
+use crate::machine::{eventually, program, root};
+use crate::process::{Process, Start};
 
 /// A running agent with a listener for each of its two pages.
 pub struct Agent {
@@ -81,4 +82,50 @@ impl Collector {
         self.process = Some(process);
         eventually(20, "the collector is ready", || get(&self.address, "/-/ready"));
     }
+}
+
+/// The main job's `prometheus.yml`: both pages of the agent each second, the rules, one destination per database; and
+/// further scrape jobs, written as items of `scrape_configs`.
+pub fn configuration(agent: &Agent, vms: &Influx, containers: &Influx, jobs: &str) -> String {
+    let rules = root().join("rules");
+    format!(
+        r#"
+global:
+  scrape_interval: 1s
+  evaluation_interval: 1s
+  external_labels: {{ monitor: docker-host-alpha }}
+rule_files: ["{rules}/vms.rules.yml", "{rules}/containers.rules.yml"]
+scrape_configs:
+  - job_name: nodeexporter
+    static_configs: [{{ targets: ["{node}"] }}]
+  - job_name: cadvisor
+    static_configs: [{{ targets: ["{cadvisor}"] }}]
+{jobs}
+remote_write:
+  - url: http://{vms}/api/v1/prom/write?db=prometheus
+    queue_config: {{ batch_send_deadline: 500ms, max_backoff: 1s }}
+    write_relabel_configs: [{{ source_labels: [__name__], regex: "job_instance:.*", action: keep }}]
+  - url: http://{containers}/api/v1/prom/write?db=prometheus
+    queue_config: {{ batch_send_deadline: 500ms, max_backoff: 1s }}
+    write_relabel_configs: [{{ source_labels: [__name__], regex: "job_container:.*", action: keep }}]
+"#,
+        rules = rules.display(),
+        node = agent.node,
+        cadvisor = agent.containers,
+        vms = vms.address,
+        containers = containers.address,
+    )
+}
+
+/// What `promtool check metrics` has against a page in the text format, one complaint a line.
+#[track_caller]
+pub fn promtool_complaints(page: &[u8]) -> Vec<String> {
+    let mut promtool = Start::new(program("promtool")).args(["check", "metrics"]).with_input().spawn();
+    promtool.say(page);
+    promtool.close_input();
+    let status = promtool.await_exit();
+    let said = promtool.output() + &promtool.log();
+    let complaints: Vec<_> = said.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect();
+    assert!(status.success() || !complaints.is_empty(), "promtool ended with {status} and said nothing");
+    complaints
 }

@@ -199,9 +199,9 @@ impl Process {
 
     /// Writes to its standard input, which it must have been started with.
     #[track_caller]
-    pub fn say(&mut self, text: &str) {
+    pub fn say(&mut self, text: impl AsRef<[u8]>) {
         let input = self.input.as_mut().expect("started without with_input, or closed");
-        input.write_all(text.as_bytes()).and_then(|()| input.flush()).unwrap();
+        input.write_all(text.as_ref()).and_then(|()| input.flush()).unwrap();
     }
 
     /// Ends its standard input.
