@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Builds release binaries that need nothing of the machine that they run on: no C library, no loader.
+#   binaries.sh                 all that provisioning/images/list names
+#   binaries.sh PACKAGE…        those of these packages
+# They are left in target/static (ATALAIA_BINARIES names another folder), without their symbols' addresses touched:
+# who makes an image of one strips it.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+out=${ATALAIA_BINARIES:-target/static}
+list=provisioning/images/list
+host=$(rustc -vV | sed -n 's/^host: //p')
+
+# Named outright, because it must not reach build scripts and macros, which run on this machine: hence --target.
+flags="-C target-feature=+crt-static"
+if [[ $host == x86_64-unknown-linux-gnu ]]; then
+  # What the linker of this target (lld) can pack: relocations in bits, and functions that came out alike only once.
+  # A tenth of each binary.
+  flags+=" -C link-arg=-Wl,-z,pack-relative-relocs -C link-arg=-Wl,--icf=all"
+fi
+
+if (($#)); then packages=("$@"); else mapfile -t packages < <(awk '!/^#/ { print $3 }' "$list" | sort -u); fi
+RUSTFLAGS="$flags" "${CARGO:-cargo}" build --release --locked --target "$host" --bins "${packages[@]/#/--package=}"
+
+mkdir -p "$out"
+while read -r binary package; do
+  [[ " ${packages[*]} " == *" $package "* ]] || continue
+  built=${CARGO_TARGET_DIR:-target}/$host/release/$binary
+  # A link where it can be one; the old file goes first, since it may be running.
+  rm -f "$out/$binary"
+  ln "$built" "$out/$binary" 2>/dev/null || cp "$built" "$out/$binary"
+done < <(awk '!/^#/ { print $2, $3 }' "$list")

@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# Puts already built static binaries into images. Needs no image registry and no builder but Docker's oldest.
+#   build.sh             every image of provisioning/images/list
+#   build.sh NAME…       these
+# The binaries come from target/static (ATALAIA_BINARIES names another folder), where binaries.sh leaves them. The
+# images are atalaia/NAME with the tag ATALAIA_TAG, `local` where it is not set. One that would come out the same is
+# left as it is.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+binaries=${ATALAIA_BINARIES:-target/static}
+tag=${ATALAIA_TAG:-local}
+staging=.atalaia/images
+
+# The folder that is sent to the engine: the binary, an empty folder that volumes are mounted over and take their
+# owner from, and the certificate authorities that this machine trusts.
+stage() {
+  local name=$1 binary=$2 folder=$staging/$1
+  if [[ ! -x $binaries/$binary ]]; then
+    echo "images: $binaries/$binary is missing; make build builds it" >&2
+    exit 1
+  fi
+  rm -rf "$folder"
+  mkdir -p "$folder/data"
+  strip -s -o "$folder/$binary" "$binaries/$binary"
+  # Only the collector meets TLS peers. A machine that trusts nobody makes one that trusts nobody.
+  if [[ $name == collector ]]; then
+    cat /etc/ssl/certs/ca-certificates.crt >"$folder/ca-certificates.crt" 2>/dev/null || true
+  fi
+}
+
+build() {
+  local name=$1 dockerfile=$2 image=atalaia/$1:$tag before after
+  before=$(docker image inspect -f '{{.Id}}' "$image" 2>/dev/null || true)
+  # The builder that every engine has, on every client: nothing is pulled before the stage that is asked for.
+  if ! DOCKER_BUILDKIT=0 docker build -q --target "$name-prebuilt" -t "$image" -f "$dockerfile" "$staging/$name" \
+    >"$staging/$name.log" 2>&1; then
+    echo "images: $image cannot be built:" >&2
+    grep -v -i -e deprecated -e buildkit -e 'environment-variable' "$staging/$name.log" >&2
+    exit 1
+  fi
+  after=$(docker image inspect -f '{{.Id}}' "$image")
+  if [[ $before == "$after" ]]; then return 0; fi
+  # Fails, as it should, where a container still runs it.
+  if [[ -n $before ]]; then docker rmi "$before" >/dev/null 2>&1 || true; fi
+  docker image inspect -f "images: $image, {{.Size}} bytes" "$image"
+}
+
+found=0
+while read -r name binary _ dockerfile; do
+  if (($#)) && [[ " $* " != *" $name "* ]]; then continue; fi
+  found=$((found + 1))
+  stage "$name" "$binary"
+  build "$name" "$dockerfile"
+done < <(grep -v '^#' provisioning/images/list)
+if (($# && found != $#)); then
+  echo "images: provisioning/images/list does not name all of: $*" >&2
+  exit 1
+fi
+echo "images: $found of ours are there, tag $tag"
