@@ -19,17 +19,6 @@ fn end_of(flags: &[&str]) -> (ExitStatus, String) {
     (output.status, String::from_utf8(output.stderr).unwrap())
 }
 
-fn wait(agent: &mut Agent) -> ExitStatus {
-    let deadline = Instant::now() + SOON;
-    loop {
-        if let Some(status) = agent.process.try_wait().unwrap() {
-            return status;
-        }
-        assert!(Instant::now() < deadline, "the agent does not end");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
 #[test]
 fn a_wrong_flag_is_one_line_and_exit_code_2() {
     for (flag, want) in [
@@ -86,12 +75,12 @@ fn what_fails_at_the_start_is_one_line_and_exit_code_1() {
 fn terminate_and_interrupt_end_it_well_and_hang_up_does_not_end_it() {
     for signal in [Signal::TERM, Signal::INT] {
         let mut agent = Agent::start(&[]);
-        agent.signal(Signal::HUP);
+        agent.process.signal(Signal::HUP);
         agent.log_line("hang-up ignored");
         assert_eq!(agent.get("/healthz").status, 200);
-        agent.signal(signal);
-        assert_eq!(wait(&mut agent).code(), Some(0));
-        assert!(agent.rest_of_log().contains("msg=\"stopping\""));
+        agent.process.signal(signal);
+        assert_eq!(agent.process.await_exit().code(), Some(0));
+        assert!(agent.process.log().contains("msg=\"stopping\""));
     }
 }
 
@@ -103,8 +92,8 @@ fn idle_connections_do_not_hold_up_the_end() {
     let mut byte = [0];
     idle.read_exact(&mut byte).unwrap();
     let started = Instant::now();
-    agent.signal(Signal::TERM);
-    assert_eq!(wait(&mut agent).code(), Some(0));
+    agent.process.signal(Signal::TERM);
+    assert_eq!(agent.process.await_exit().code(), Some(0));
     assert!(started.elapsed() < Duration::from_secs(4), "it waited for the grace to pass");
 }
 
@@ -136,9 +125,8 @@ fn a_failure_is_logged_once_and_so_is_its_end() {
     }
     copy_proc(proc.path(), &["loadavg"]);
     agent.get("/metrics");
-    agent.signal(Signal::TERM);
-    wait(&mut agent);
-    let log = agent.rest_of_log();
+    agent.process.terminate();
+    let log = agent.process.log();
     let lines: Vec<_> = log.lines().filter(|line| line.contains("collector=loadavg")).collect();
     assert_eq!(lines.len(), 2, "{log}");
     assert!(lines[0].contains("collector failed") && lines[0].contains("No such file"), "{log}");
@@ -162,7 +150,7 @@ fn stuck_agent(proc: &Path, more: &[&str]) -> Agent {
 }
 
 fn threads(agent: &Agent) -> usize {
-    std::fs::read_dir(format!("/proc/{}/task", agent.process.id())).unwrap().count()
+    std::fs::read_dir(format!("/proc/{}/task", agent.process.pid())).unwrap().count()
 }
 
 #[test]

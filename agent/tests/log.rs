@@ -4,19 +4,18 @@
 
 mod running;
 
-use std::io::{BufRead, BufReader};
-use std::process::Stdio;
-
-use running::{Agent, command};
+use provisioning_parts::Process;
+use running::{Agent, BINARY, command};
 
 #[test]
 fn json_is_an_object_per_line() {
     let flags = ["--web.listen-address=127.0.0.1:0", "--docker=", "--log.format=json", "--v=4"];
-    let mut process = command(&flags).stderr(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(process.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let mut process = Process::start(BINARY, &flags);
     let mut find = |message: &str| -> serde_json::Value {
-        let objects = lines.by_ref().map(|line| serde_json::from_str::<serde_json::Value>(&line).expect(&line));
-        objects.into_iter().find(|object| object["msg"] == message).expect("the log has the line")
+        process.await_log(message, |log| {
+            let mut objects = log.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect(line));
+            objects.find(|object| object["msg"] == message)
+        })
     };
     let ignored = find("these flags have no effect here");
     assert_eq!((ignored["level"].as_str(), ignored["flags"].as_str()), (Some("warn"), Some("--v")));
@@ -24,17 +23,14 @@ fn json_is_an_object_per_line() {
     assert_eq!((listening["level"].as_str(), listening["role"].as_str()), (Some("info"), Some("node")));
     assert!(listening["address"].as_str().unwrap().starts_with("127.0.0.1:"));
     assert!(listening["time"].as_str().unwrap().ends_with('Z'));
-    process.kill().unwrap();
-    process.wait().unwrap();
 }
 
 #[test]
 fn flags_without_effect_are_named_once() {
     let mut agent = Agent::start(&["--collector.systemd", "--housekeeping_interval=10s", "--no-collector.wifi"]);
-    agent.signal(rustix::process::Signal::TERM);
-    agent.process.wait().unwrap();
-    // Start has read up to the line about listening, which comes after the warning.
-    assert!(!agent.rest_of_log().contains("no effect"));
+    agent.process.terminate();
+    let log = agent.process.log();
+    assert_eq!(log.lines().filter(|line| line.contains("no effect")).count(), 1, "{log}");
     let output = command(&["--web.listen-address=nonsense", "--collector.systemd", "--v=2"]).output().unwrap();
     let log = String::from_utf8(output.stderr).unwrap();
     let warnings: Vec<_> = log.lines().filter(|line| line.contains("no effect")).collect();

@@ -4,11 +4,8 @@
 
 mod running;
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
-
-use running::{Agent, SOON, request};
+use provisioning_parts::{Process, eventually, program, prom_query, promtool_complaints};
+use running::{Agent, request};
 
 /// What promtool has against the names that node_exporter and cAdvisor chose: the beginning of the name, and the
 /// complaint. Anything else is our mistake.
@@ -27,20 +24,10 @@ fn promtool_has_nothing_new_to_say() {
     let agent = Agent::start(&["--web.container-listen-address=127.0.0.1:0"]);
     for address in [&agent.address, agent.containers.as_ref().unwrap()] {
         let page = request(address, "GET", "/metrics", &[]);
-        let mut promtool = Command::new("promtool")
-            .args(["check", "metrics"])
-            .stdin(Stdio::piped())
-            .stderr(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("no promtool here: apt-get install prometheus");
-        promtool.stdin.take().unwrap().write_all(&page.body).unwrap();
-        let output = promtool.wait_with_output().unwrap();
-        let said = [output.stdout, output.stderr].concat();
-        let said = String::from_utf8(said).unwrap();
+        let said = promtool_complaints(&page.body);
         let known = |line: &str| KNOWN.iter().any(|(name, text)| line.starts_with(name) && line.ends_with(text));
-        let new: Vec<_> = said.lines().filter(|line| !line.is_empty() && !known(line)).collect();
-        assert!(new.is_empty(), "{}", new.join("\n"));
+        let new: Vec<_> = said.iter().filter(|line| !known(line)).collect();
+        assert!(new.is_empty(), "{new:#?}");
     }
 }
 
@@ -57,39 +44,26 @@ fn a_real_prometheus_scrapes_without_a_warning() {
     );
     let file = folder.path().join("prometheus.yml");
     std::fs::write(&file, config).unwrap();
-    let mut prometheus = Command::new("prometheus")
-        .arg(format!("--config.file={}", file.display()))
-        .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
-        .args(["--web.listen-address=127.0.0.1:0", "--log.format=logfmt"])
-        .stderr(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("no prometheus here: apt-get install prometheus");
-    let log = BufReader::new(prometheus.stderr.take().unwrap());
-    let (lines, from_log) = std::sync::mpsc::channel();
-    std::thread::spawn(move || log.lines().map_while(Result::ok).for_each(|line| drop(lines.send(line))));
-    let deadline = Instant::now() + SOON;
-    let mut address = None;
-    let mut seen = Vec::new();
+    let mut prometheus = Process::start(
+        program("prometheus"),
+        &[
+            &format!("--config.file={}", file.display()),
+            &format!("--storage.tsdb.path={}", folder.path().join("data").display()),
+            "--web.listen-address=127.0.0.1:0",
+            "--log.format=logfmt",
+        ],
+    );
+    let address = prometheus.await_log("address", |log| {
+        let line = log.lines().find(|line| line.contains("msg=\"Listening on\""))?;
+        Some(line.split("address=").nth(1)?.split(' ').next()?.to_owned())
+    });
     // Each target twice at least: doubled series and such are told at the first scrape, changes at the second.
-    let scraped = |address: &str| {
-        let query = "count_over_time(up%5B1m%5D)%3E%3D2%20and%20up%3D%3D1";
-        let answer = request(address, "GET", &format!("/api/v1/query?query={query}"), &[]);
-        answer.text().matches("\"job\":").count()
-    };
-    loop {
-        seen.extend(from_log.try_iter());
-        let listening = seen.iter().find(|line| line.contains("msg=\"Listening on\""));
-        address = address.or_else(|| Some(listening?.split("address=").nth(1)?.split(' ').next()?.to_owned()));
-        if address.as_deref().is_some_and(|address| scraped(address) >= 2) {
-            break;
-        }
-        assert!(Instant::now() < deadline, "not scraped twice: {}", seen.join("\n"));
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    prometheus.kill().unwrap();
-    prometheus.wait().unwrap();
-    seen.extend(from_log.iter());
-    let bad: Vec<_> = seen.iter().filter(|line| line.contains("level=warn") || line.contains("level=error")).collect();
+    eventually(20, "both pages are scraped twice", || {
+        let rows = prom_query(&address, "count_over_time(up[1m]) >= 2 and up == 1")?;
+        if rows.len() == 2 { Ok(()) } else { Err(prometheus.log()) }
+    });
+    prometheus.kill();
+    let log = prometheus.log();
+    let bad: Vec<_> = log.lines().filter(|line| line.contains("level=warn") || line.contains("level=error")).collect();
     assert!(bad.is_empty(), "{bad:?}");
 }

@@ -11,8 +11,8 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Output};
 
-use support::stack::Collector;
-use support::{Process, collector_binary, eventually, get, prom_query, request};
+use provisioning_parts::{Process, eventually, get, prom_query, request};
+use support::{collector, collector_binary};
 
 fn run(config: &str, flags: &[&str]) -> Output {
     let dir = tempfile::tempdir().unwrap();
@@ -95,14 +95,14 @@ fn a_missing_configuration_and_a_busy_port_are_named() {
 
 #[test]
 fn a_second_collector_over_the_same_folder_is_refused() {
-    let collector = Collector::start("", &[]);
+    let collector = collector("", &[]);
     let data = collector.folder().join("data");
     refused("", &[&format!("--storage.tsdb.path={}", data.display())], &[&data.display().to_string()]);
 }
 
 #[test]
 fn a_reload_applies_a_new_file_or_keeps_the_old_one_and_says_why() {
-    let mut collector = Collector::start("global: { external_labels: { version: one } }", &["--web.enable-lifecycle"]);
+    let mut collector = collector("global: { external_labels: { version: one } }", &["--web.enable-lifecycle"]);
     let address = collector.address.clone();
     let file = collector.folder().join("prometheus.yml");
     let loaded = |address: &str| get(address, "/api/v1/status/config").unwrap();
@@ -140,7 +140,7 @@ fn a_reload_applies_a_new_file_or_keeps_the_old_one_and_says_why() {
 
 #[test]
 fn lifecycle_is_closed_unless_it_is_opened() {
-    let collector = Collector::start("", &[]);
+    let collector = collector("", &[]);
     assert_eq!(request("POST", &collector.address, "/-/reload", "").unwrap().0, 403);
     assert_eq!(request("POST", &collector.address, "/-/quit", "").unwrap().0, 403);
     assert_eq!(request("POST", &collector.address, "/api/v1/write", "").unwrap().0, 404);
@@ -148,7 +148,7 @@ fn lifecycle_is_closed_unless_it_is_opened() {
 
 #[test]
 fn wrong_requests_get_the_right_status_and_a_reason() {
-    let collector = Collector::start("", &["--web.enable-remote-write-receiver"]);
+    let collector = collector("", &["--web.enable-remote-write-receiver"]);
     let cases = [
         ("/api/v1/query", 400, "query"),
         ("/api/v1/query?query=sum(", 400, "parse error"),
@@ -172,7 +172,7 @@ fn wrong_requests_get_the_right_status_and_a_reason() {
     }
     // Deep nesting and long queries end in an error, not in a stack overflow.
     for query in ["(".repeat(100_000), format!("{}1", "-".repeat(100_000)), "1+".repeat(100_000)] {
-        let form = support::form(&[("query", &query)]);
+        let form = provisioning_parts::form(&[("query", &query)]);
         let (status, _) = request("POST", &collector.address, "/api/v1/query", &form).unwrap();
         assert_eq!(status, 400);
     }
@@ -181,7 +181,7 @@ fn wrong_requests_get_the_right_status_and_a_reason() {
 
 #[test]
 fn half_a_request_and_a_silent_client_cost_nothing() {
-    let collector = Collector::start("", &[]);
+    let collector = collector("", &[]);
     let mut silent: Vec<TcpStream> = (0..50).map(|_| TcpStream::connect(&collector.address).unwrap()).collect();
     for stream in &mut silent {
         stream.write_all(b"POST /api/v1/query HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nquery=").unwrap();
@@ -200,7 +200,7 @@ fn half_a_request_and_a_silent_client_cost_nothing() {
 fn a_full_disk_costs_only_what_it_must() {
     let disk = SmallDisk::mount("1m");
     let target = exporter();
-    let dead = support::free_port();
+    let dead = provisioning_parts::free_port();
     let config = format!(
         "global: {{ scrape_interval: 100ms, scrape_timeout: 100ms }}\nscrape_configs:\n  - job_name: many\n    static_configs: [{{ targets: ['{target}'] }}]\nremote_write: [{{ url: 'http://127.0.0.1:{dead}/' }}]\n"
     );

@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use support::stack::{Agent, CONTAINER_SERIES, Collector, Container, VM_SERIES, configuration};
-use support::{Influx, eventually, get, prom_query};
+use provisioning_parts::{Collector, Container, Influx, configuration, eventually, get, prom_query};
+use support::{CONTAINER_SERIES, VM_SERIES, collector};
 
 /// Half of every tenth of a second busy, some memory in use, a little traffic to the gateway.
 const LOAD: &str = r#"
@@ -25,11 +25,11 @@ while :; do i=0; while [ $i -lt 3000 ]; do i=$((i + 1)); done; $b sleep 0.02; do
 #[test]
 fn eight_series_reach_their_database_with_true_values() {
     let (vms, containers) = (Influx::start(), Influx::start());
-    let busy = Container::start("busy", LOAD);
-    let idle = Container::start("idle", "while :; do /bin/busybox sleep 1; done");
-    let agent = Agent::start();
+    let busy = Container::script("busy", LOAD);
+    let idle = Container::script("idle", "while :; do /bin/busybox sleep 1; done");
+    let agent = support::agent();
     let before = Used::of(&busy);
-    let collector = Collector::start(&configuration(&agent, &vms, &containers), &[]);
+    let collector = collector(&configuration(&agent, &vms, &containers, ""), &[]);
 
     for (influx, wanted) in [(&vms, &VM_SERIES), (&containers, &CONTAINER_SERIES)] {
         eventually(60, "all series arrive", || {

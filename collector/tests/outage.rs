@@ -6,9 +6,9 @@ mod support;
 
 use std::collections::BTreeMap;
 
+use provisioning_parts::{Collector, Container, Influx, configuration, eventually, prom_query};
 use serde_json::Value;
-use support::stack::{Agent, CONTAINER_SERIES, Collector, Container, VM_SERIES, configuration};
-use support::{Influx, eventually, prom_query};
+use support::{CONTAINER_SERIES, VM_SERIES, collector};
 
 /// What the window holds of a series, as (time in ms, value), in time order.
 fn window_points(collector: &Collector, series: &str) -> Vec<(i64, f64)> {
@@ -90,9 +90,9 @@ fn holds_the_window(influx: &Influx, collector: &Collector, name: &str) -> Vec<P
 #[test]
 fn an_outage_and_a_kill_lose_and_double_nothing() {
     let (mut vms, containers) = (Influx::start(), Influx::start());
-    let container = Container::start("outage", "while :; do /bin/busybox sleep 0.2; done");
-    let agent = Agent::start();
-    let mut collector = Collector::start(&configuration(&agent, &vms, &containers), &[]);
+    let container = Container::script("outage", "while :; do /bin/busybox sleep 0.2; done");
+    let agent = support::agent();
+    let mut collector = collector(&configuration(&agent, &vms, &containers, ""), &[]);
     let series = VM_SERIES[1];
     let arrived = |influx: &Influx, at_least: usize| {
         let count = influx.points(series).len();
@@ -132,8 +132,8 @@ fn an_outage_and_a_kill_lose_and_double_nothing() {
 fn a_dead_destination_does_not_delay_the_other() {
     let (vms, mut containers) = (Influx::start(), Influx::start());
     containers.pause();
-    let agent = Agent::start();
-    let collector = Collector::start(&configuration(&agent, &vms, &containers), &[]);
+    let agent = support::agent();
+    let collector = collector(&configuration(&agent, &vms, &containers, ""), &[]);
     eventually(60, "points in the living one", || {
         let count = vms.points(VM_SERIES[1]).len();
         if count >= 10 { Ok(()) } else { Err(format!("{count} points")) }
@@ -141,6 +141,6 @@ fn a_dead_destination_does_not_delay_the_other() {
     // The living queue is near empty, the dead one grows and says why.
     let pending = prom_query(&collector.address, "vector(1)").unwrap();
     assert_eq!(pending.len(), 1);
-    let page = support::get(&collector.address, "/").unwrap();
+    let page = provisioning_parts::get(&collector.address, "/").unwrap();
     assert!(page.contains(&containers.address), "the page names the dead destination");
 }

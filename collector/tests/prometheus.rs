@@ -7,8 +7,8 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use support::stack::{Agent, Collector};
-use support::{Process, eventually, form, free_port, program, prom_query, request};
+use provisioning_parts::{Process, eventually, form, free_port, program, prom_query, request};
+use support::collector;
 
 /// One sample per label set, newest first in time, as (labels without `job` of the writer, time, value).
 fn instant(address: &str, query: &str, at: &str) -> BTreeMap<String, String> {
@@ -21,9 +21,9 @@ fn instant(address: &str, query: &str, at: &str) -> BTreeMap<String, String> {
 
 #[test]
 fn prometheus_scrapes_the_agent_and_writes_into_the_collector() {
-    let agent = Agent::start();
+    let agent = support::agent();
     let own = "global: { scrape_interval: 1s, evaluation_interval: 1s }";
-    let collector = Collector::start(own, &["--web.enable-remote-write-receiver"]);
+    let collector = collector(own, &["--web.enable-remote-write-receiver"]);
     let dir = tempfile::tempdir().unwrap();
     let config = format!(
         r#"

@@ -261,6 +261,7 @@ mod tests {
         match parse(line.split_ascii_whitespace().map(OsString::from)) {
             Ok(Command::Run(options)) => Ok(*options),
             Ok(Command::Print(text)) => Err(text),
+            Ok(Command::Health(_)) => Err("health".to_owned()),
             Err(error) => Err(error.to_string()),
         }
     }

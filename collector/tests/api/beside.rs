@@ -1,9 +1,10 @@
 //! Endpoint by endpoint beside a real Prometheus 2.42. What differs on purpose is named where it differs.
 
+use provisioning_parts::form;
+
 use crate::compare::{Comparison, Rules};
 use crate::exporter::STEPS;
 use crate::pair::Pair;
-use crate::support::form;
 
 const PLAIN: Rules<'static> =
     Rules { masked: &[], ours_alone: &[], theirs_alone: &[], unordered: false, without_empty_groups: false };

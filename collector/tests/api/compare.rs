@@ -1,8 +1,9 @@
 //! Compares answers: what Prometheus says, the collector says as well.
 
+use provisioning_parts::Answer;
 use serde_json::{Map, Value};
 
-use crate::http::{Answer, get, post_form};
+use crate::http::{get, post_form};
 use crate::pair::Pair;
 
 /// Gathers every difference, so that one run shows all of them.
@@ -66,8 +67,9 @@ impl<'a> Comparison<'a> {
         if ours.status != theirs.status {
             found.push(format!("status {} instead of {}", ours.status, theirs.status));
         }
-        if ours.header("content-type") != theirs.header("content-type") {
-            found.push(format!("type {} instead of {}", ours.header("content-type"), theirs.header("content-type")));
+        let (got, wanted) = (ours.header("content-type"), theirs.header("content-type"));
+        if got != wanted {
+            found.push(format!("type {got:?} instead of {wanted:?}"));
         }
         let (mut wanted, mut got) = (theirs.json(), ours.json());
         if wanted["status"] == "error" {

@@ -1,27 +1,27 @@
 //! `/-/…`: health, readiness, reload and quit.
 
 use crate::http::{get, post_form, send};
-use crate::support::stack::Collector;
+use crate::support::collector;
 
 const EMPTY: &str = "global: { scrape_interval: 15s }";
 
 #[test]
 fn health_and_readiness_answer_get_and_head() {
-    let collector = Collector::start(EMPTY, &[]);
+    let collector = collector(EMPTY, &[]);
     for (path, wanted) in
         [("/-/healthy", "Atalaia collector is Healthy.\n"), ("/-/ready", "Atalaia collector is Ready.\n")]
     {
         let answer = get(&collector.address, path);
-        assert_eq!((answer.status, answer.text().as_str()), (200, wanted));
+        assert_eq!((answer.status, answer.text()), (200, wanted));
         let head = send("HEAD", &collector.address, path, &[], b"");
         assert_eq!((head.status, head.body.len()), (200, 0), "HEAD {path}");
-        assert_eq!(head.header("content-type"), "text/plain; charset=utf-8");
+        assert_eq!(head.header("content-type"), Some("text/plain; charset=utf-8"));
     }
 }
 
 #[test]
 fn reload_and_quit_are_forbidden_without_the_flag() {
-    let mut collector = Collector::start(EMPTY, &[]);
+    let mut collector = collector(EMPTY, &[]);
     for path in ["/-/reload", "/-/quit"] {
         for method in ["POST", "PUT"] {
             let answer = send(method, &collector.address, path, &[], b"");
@@ -36,7 +36,7 @@ fn reload_and_quit_are_forbidden_without_the_flag() {
 
 #[test]
 fn reload_puts_a_new_file_in_force_and_refuses_a_bad_one() {
-    let collector = Collector::start(EMPTY, &["--web.enable-lifecycle"]);
+    let collector = collector(EMPTY, &["--web.enable-lifecycle"]);
     let file = collector.folder().join("prometheus.yml");
     let shown = || get(&collector.address, "/api/v1/status/config").json()["data"]["yaml"].to_string();
     for (method, interval) in [("POST", "16s"), ("PUT", "17s")] {
@@ -57,10 +57,10 @@ fn reload_puts_a_new_file_in_force_and_refuses_a_bad_one() {
 #[test]
 fn quit_ends_the_process_in_order() {
     for method in ["POST", "PUT"] {
-        let mut collector = Collector::start(EMPTY, &["--web.enable-lifecycle"]);
+        let mut collector = collector(EMPTY, &["--web.enable-lifecycle"]);
         assert_eq!(get(&collector.address, "/-/quit").status, 405);
         let answer = send(method, &collector.address, "/-/quit", &[], b"");
-        assert_eq!((answer.status, answer.text().as_str()), (200, "Requesting termination... Goodbye!\n"));
+        assert_eq!((answer.status, answer.text()), (200, "Requesting termination... Goodbye!\n"));
         assert_eq!(collector.process().await_exit().code(), Some(0), "{method}");
         assert!(collector.process().log().contains("msg=\"stopped\""), "{}", collector.process().log());
     }
@@ -68,7 +68,7 @@ fn quit_ends_the_process_in_order() {
 
 #[test]
 fn unknown_paths_are_not_found() {
-    let collector = Collector::start(EMPTY, &[]);
+    let collector = collector(EMPTY, &[]);
     // Prometheus answers in plain text; an envelope is easier on a client.
     let answer = get(&collector.address, "/api/v1/nonsense");
     assert_eq!((answer.status, answer.json()["errorType"].as_str()), (404, Some("not_found")));
@@ -79,7 +79,7 @@ fn unknown_paths_are_not_found() {
 
 #[test]
 fn limits_cut_and_say_so() {
-    let collector = Collector::start(EMPTY, &["--web.enable-remote-write-receiver"]);
+    let collector = collector(EMPTY, &["--web.enable-remote-write-receiver"]);
     let now = crate::write::store_one_of_each(&collector.address, "limited", &["a", "b", "c"]);
     let warning = serde_json::json!(["results truncated due to limit"]);
     for (path, list) in [
@@ -104,14 +104,14 @@ fn limits_cut_and_say_so() {
 
 #[test]
 fn grafana_gets_what_it_needs() {
-    let collector = Collector::start(EMPTY, &[]);
+    let collector = collector(EMPTY, &[]);
     let build = get(&collector.address, "/api/v1/status/buildinfo").json();
     let version = build["data"]["version"].as_str().unwrap();
     assert!(version.split('.').count() == 3 && version.split('.').all(|part| part.parse::<u32>().is_ok()), "{version}");
     // The data source's health test, as Grafana sends it.
     let answer = post_form(&collector.address, "/api/v1/query", "query=1%2B1&time=1700000000.123");
     assert_eq!(answer.text(), r#"{"status":"success","data":{"resultType":"scalar","result":[1700000000.123,"2"]}}"#);
-    assert_eq!(answer.header("content-type"), "application/json");
+    assert_eq!(answer.header("content-type"), Some("application/json"));
     // Long expressions come as forms, far longer than an URL may be.
     let long = format!("query=absent(a%7Bb%3D~%22{}%22%7D)&time=1", "host-name%7C".repeat(20_000));
     assert_eq!(post_form(&collector.address, "/api/v1/query", &long).status, 200);

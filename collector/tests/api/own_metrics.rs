@@ -1,11 +1,11 @@
 //! `/metrics` of the collector, as promtool and a real Prometheus read it.
 
-use std::io::{Read, Write};
-use std::process::{Command, Stdio};
+use std::io::Read;
+
+use provisioning_parts::{Process, eventually, free_port, program, prom_query, promtool_complaints};
 
 use crate::http::{get, send};
-use crate::support::stack::Collector;
-use crate::support::{Process, eventually, free_port, program, prom_query};
+use crate::support::collector;
 
 const SELF: &str = r#"
 global: { scrape_interval: 1s, evaluation_interval: 1s }
@@ -18,19 +18,19 @@ remote_write:
 
 #[test]
 fn the_format_is_the_clients_choice() {
-    let collector = Collector::start(SELF, &[]);
+    let collector = collector(SELF, &[]);
     let plain = get(&collector.address, "/metrics");
-    assert_eq!(plain.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
-    assert_eq!(plain.header("content-encoding"), "");
+    assert_eq!(plain.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    assert_eq!(plain.header("content-encoding"), None);
     assert!(plain.text().contains("# TYPE process_cpu_seconds_total counter\n"), "{}", plain.text());
 
     let accept = ("Accept", "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5");
     let open = send("GET", &collector.address, "/metrics", &[accept], b"");
-    assert_eq!(open.header("content-type"), "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    assert_eq!(open.header("content-type"), Some("application/openmetrics-text; version=1.0.0; charset=utf-8"));
     assert!(open.text().contains("# TYPE process_cpu_seconds counter\n") && open.text().ends_with("# EOF\n"));
 
     let packed = send("GET", &collector.address, "/metrics", &[accept, ("Accept-Encoding", "gzip")], b"");
-    assert_eq!(packed.header("content-encoding"), "gzip");
+    assert_eq!(packed.header("content-encoding"), Some("gzip"));
     let mut text = String::new();
     flate2::read::GzDecoder::new(packed.body.as_slice()).read_to_string(&mut text).unwrap();
     assert!(text.ends_with("# EOF\n") && packed.body.len() < text.len() / 2);
@@ -38,25 +38,16 @@ fn the_format_is_the_clients_choice() {
 
 #[test]
 fn promtool_accepts_the_page() {
-    let collector = Collector::start(SELF, &[]);
-    let page = get(&collector.address, "/metrics").text();
+    let collector = collector(SELF, &[]);
+    let answer = get(&collector.address, "/metrics");
+    let page = answer.text();
     assert!(page.lines().count() > 50, "{page}");
-    let mut promtool = Command::new(program("promtool"))
-        .args(["check", "metrics"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    promtool.stdin.take().unwrap().write_all(page.as_bytes()).unwrap();
-    let output = promtool.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
-    assert_eq!((output.status.code(), said.as_str()), (Some(0), ""));
+    assert_eq!(promtool_complaints(page.as_bytes()), Vec::<String>::new());
 }
 
 #[test]
 fn a_real_prometheus_scrapes_it_without_a_warning() {
-    let collector = Collector::start(SELF, &[]);
+    let collector = collector(SELF, &[]);
     let dir = tempfile::tempdir().unwrap();
     let config = format!(
         "global: {{ scrape_interval: 1s }}\nscrape_configs: [{{ job_name: c, static_configs: [{{ targets: [\"{}\"] }}] }}]",

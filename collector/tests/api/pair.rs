@@ -1,9 +1,10 @@
 //! The collector and a real Prometheus over the same exporter, rules and flags.
 
+use provisioning_parts::{Collector, Process, eventually, form, free_port, program, prom_query};
+
 use crate::exporter::{Exporter, STEPS};
 use crate::http::get;
-use crate::support::stack::Collector;
-use crate::support::{Process, eventually, form, free_port, program, prom_query};
+use crate::support::collector;
 
 /// Both, with the whole history stored in each.
 pub struct Pair {
@@ -86,11 +87,11 @@ scrape_configs:
                 "--web.enable-lifecycle",
             ],
         );
-        let collector = Collector::start(&config, &["--web.enable-lifecycle"]);
+        let collector = collector(&config, &["--web.enable-lifecycle"]);
         for address in [&prometheus, &collector.address] {
             eventually(60, "the whole history is stored", || {
                 let asked = form(&[("query", "api_requests_total[1h]"), ("time", &exporter.at(STEPS, 0))]);
-                let answer = crate::support::get(address, &format!("/api/v1/query?{asked}"))?;
+                let answer = provisioning_parts::get(address, &format!("/api/v1/query?{asked}"))?;
                 let answer: serde_json::Value = serde_json::from_str(&answer).map_err(|e| e.to_string())?;
                 let stored = answer["data"]["result"][0]["values"].as_array().map_or(0, Vec::len);
                 let wanted = usize::try_from(STEPS).unwrap();
@@ -98,8 +99,9 @@ scrape_configs:
             });
             eventually(30, "rules are evaluated", || {
                 let rows = prom_query(address, "ALERTS{alertname=\"Smoking\"} and on () api:half:temperature")?;
-                let text = get(address, "/api/v1/rules").text();
-                if rows.len() == 1 && !text.contains("\"unknown\"") { Ok(()) } else { Err(text) }
+                let answer = get(address, "/api/v1/rules");
+                let text = answer.text();
+                if rows.len() == 1 && !text.contains("\"unknown\"") { Ok(()) } else { Err(text.to_owned()) }
             });
         }
         Self { exporter, collector, prometheus, _prometheus: process, _dir: dir }

@@ -1,8 +1,9 @@
 //! Everything below a prefix, as behind a reverse proxy.
 
+use provisioning_parts::{Process, eventually};
+
 use crate::http::{get, post_form};
-use crate::support::stack::Collector;
-use crate::support::{Process, collector_binary, eventually};
+use crate::support::{collector, collector_binary};
 
 #[test]
 fn all_is_below_the_external_urls_path() {
@@ -19,7 +20,7 @@ fn all_is_below_the_external_urls_path() {
         ],
     );
     let address = process.await_addresses(1).remove(0);
-    eventually(20, "ready", || crate::support::get(&address, "/prom/-/ready"));
+    eventually(20, "ready", || provisioning_parts::get(&address, "/prom/-/ready"));
 
     for path in ["/prom/metrics", "/prom/-/healthy", "/prom/api/v1/status/buildinfo", "/prom/api/v1/query?query=1"] {
         assert_eq!(get(&address, path).status, 200, "{path}");
@@ -30,11 +31,11 @@ fn all_is_below_the_external_urls_path() {
 
     let page = get(&address, "/prom/");
     assert_eq!(page.status, 200);
-    links_lead_somewhere(&address, "/prom/", &page.text());
+    links_lead_somewhere(&address, "/prom/", page.text());
     // Without the slash relative links would lead out of the prefix, so it sends there; and so does the root.
     for path in ["/prom", "/"] {
         let sent = get(&address, path);
-        assert_eq!((sent.status, sent.header("location")), (302, "/prom/"), "{path}: {sent:?}");
+        assert_eq!((sent.status, sent.header("location")), (302, Some("/prom/")), "{path}: {sent:?}");
     }
     assert_eq!(post_form(&address, "/prom/-/quit", "").status, 200);
     assert_eq!(process.await_exit().code(), Some(0));
@@ -42,10 +43,10 @@ fn all_is_below_the_external_urls_path() {
 
 #[test]
 fn the_page_is_at_the_root_without_a_prefix() {
-    let collector = Collector::start("global: {}", &[]);
+    let collector = collector("global: {}", &[]);
     let page = get(&collector.address, "/");
     assert_eq!(page.status, 200);
-    links_lead_somewhere(&collector.address, "/", &page.text());
+    links_lead_somewhere(&collector.address, "/", page.text());
 }
 
 /// Every link of the page is to itself or, read relative to where the page is, to something that answers 200.

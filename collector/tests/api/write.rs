@@ -5,12 +5,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use collector_remote::prompb::{Label, Sample, TimeSeries, WriteRequest};
 use prost::Message;
+use provisioning_parts::{Answer, Collector, Process, eventually, form, free_port, program, prom_query};
 use serde_json::{Value, json};
 
 use crate::exporter::{Exporter, STEPS};
-use crate::http::{Answer, get, send};
-use crate::support::stack::Collector;
-use crate::support::{Process, eventually, form, free_port, program, prom_query};
+use crate::http::{get, send};
+use crate::support::collector;
 
 const HEADERS: [(&str, &str); 3] = [
     ("Content-Type", "application/x-protobuf"),
@@ -22,7 +22,7 @@ const HEADERS: [(&str, &str); 3] = [
 const STALE: f64 = f64::from_bits(0x7ff0_0000_0000_0002);
 
 fn receiver() -> Collector {
-    Collector::start("global: {}", &["--web.enable-remote-write-receiver"])
+    collector("global: {}", &["--web.enable-remote-write-receiver"])
 }
 
 /// A series; times are milliseconds from the origin.
@@ -77,7 +77,7 @@ fn stored(address: &str, metric: &str) -> Value {
 
 #[test]
 fn it_must_be_enabled() {
-    let collector = Collector::start("global: {}", &[]);
+    let collector = collector("global: {}", &[]);
     let answer = write(&collector.address, vec![series(&[("__name__", "a")], &[(1, 1.0)])]);
     assert_eq!(answer.status, 404);
     assert!(answer.text().contains("--web.enable-remote-write-receiver"));
@@ -232,7 +232,7 @@ remote_write:
         result.as_array_mut().unwrap().sort_by_key(|row| row["metric"].to_string());
         result
     };
-    eventually(30, "Prometheus is ready", || crate::support::get(&listen, "/-/ready"));
+    eventually(30, "Prometheus is ready", || provisioning_parts::get(&listen, "/-/ready"));
     let wanted = eventually(60, "Prometheus has the whole history", || {
         let stored = history(&listen);
         let whole = stored.as_array().unwrap().iter().any(|row| row["values"].as_array().unwrap().len() == 40);
