@@ -1,0 +1,43 @@
+//! The log on standard error, as text or as JSON, one line an event.
+
+use std::io::IsTerminal as _;
+
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+/// How lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// For machines: one object a line.
+    Json,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Log")]
+#[group(skip)]
+pub struct Settings {
+    /// Form of the lines on standard error.
+    #[arg(long, env = "LOG_FORMAT", value_enum, default_value = "text")]
+    pub log_format: Format,
+    /// Least level that is logged: error, warn, info, debug or trace.
+    #[arg(long, env = "LOG_LEVEL", default_value = "info", ignore_case = true)]
+    pub log_level: LevelFilter,
+}
+
+/// Starts to log events of the services down to the level, and warnings of others. Once, before anything else.
+pub fn start(settings: &Settings) {
+    let others = Targets::new().with_default(settings.log_level.min(LevelFilter::WARN));
+    // The crates of the services, and their binaries, which have names of their own.
+    let ours = ["services", "file_transfer", "vote", "echo", "hits", "registry"];
+    let targets = ours.iter().fold(others, |targets, name| targets.with_target(*name, settings.log_level));
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let registry = tracing_subscriber::registry().with(targets);
+    match settings.log_format {
+        Format::Text => registry.with(layer.with_ansi(std::io::stderr().is_terminal())).init(),
+        Format::Json => registry.with(layer.json().flatten_event(true)).init(),
+    }
+}

@@ -1,0 +1,283 @@
+//! Settings from flags, the environment and a file, in this order: a flag wins over the environment, the environment
+//! over the file, the file over the default. What is wrong is told in one line that names the key and where it stands.
+
+mod file;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, Command, CommandFactory as _, FromArgMatches as _};
+
+pub use file::{Entry, FileError, read};
+
+use crate::program::Program;
+use crate::{http, log};
+
+/// What the command line of every service holds.
+#[derive(Debug, clap::Parser)]
+pub struct CommandLine<S: clap::Args> {
+    /// The service's own.
+    #[command(flatten)]
+    pub service: S,
+    /// Where it listens.
+    #[command(flatten)]
+    pub http: http::Settings,
+    /// What it tells.
+    #[command(flatten)]
+    pub log: log::Settings,
+    /// File with settings: a line `KEY=VALUE` each, the keys as in the environment.
+    #[arg(long, env = "CONFIG_FILE", value_name = "PATH")]
+    pub config_file: Option<PathBuf>,
+    /// Nothing: serve.
+    #[command(subcommand)]
+    pub task: Option<Task>,
+}
+
+/// What a service does besides serving.
+#[derive(Clone, Copy, Debug, clap::Subcommand)]
+pub enum Task {
+    /// Ask the running service on this machine whether it is well: exit code 0 if so
+    Health,
+}
+
+/// Settings that are not to be had.
+#[derive(Debug)]
+pub enum Refused {
+    /// In our own words: one line.
+    Line(String),
+    /// In clap's: an unknown flag; or help and version, which are no errors.
+    Clap(clap::Error),
+}
+
+impl Refused {
+    /// Tells it; the exit code is 2, or 0 for help and version.
+    pub fn print(self, program: &Program) -> ExitCode {
+        match self {
+            Self::Line(line) => {
+                eprintln!("{}: {line}", program.name);
+                ExitCode::from(2)
+            }
+            Self::Clap(error) => {
+                // With standard error closed there is nobody to tell.
+                let _ = error.print();
+                ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+            }
+        }
+    }
+}
+
+/// Reads the settings of this process.
+///
+/// # Errors
+/// A flag, variable or line of the file is unknown or wrong, or the file cannot be read.
+pub fn parse<S: clap::Args>(program: &Program) -> Result<CommandLine<S>, Refused> {
+    parse_from(program, &mut std::env::args_os(), &|key| std::env::var_os(key))
+}
+
+/// The environment, as a function, for tests.
+type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+
+fn parse_from<S: clap::Args>(
+    program: &Program,
+    words: &mut dyn Iterator<Item = OsString>,
+    environment: Environment<'_>,
+) -> Result<CommandLine<S>, Refused> {
+    let words: Vec<OsString> = words.collect();
+    let command = CommandLine::<S>::command()
+        .name(program.name)
+        .about(program.about)
+        .version(env!("CARGO_PKG_VERSION"))
+        .mut_arg("bind_port", |arg| arg.default_value(program.port.to_string()).required(false));
+    let mut origins = Origins::default();
+    let command = with_file(command, &words, environment, &mut origins)?;
+    let mut command = with_secrets(command, environment, &mut origins)?;
+    // Only a command that is built knows how its flags are written.
+    command.build();
+    let keys = keys(&command);
+    let matched = command.try_get_matches_from(words).and_then(|found| CommandLine::from_arg_matches(&found));
+    matched.map_err(|error| origins.explain(error, &keys, environment))
+}
+
+/// The environment's name of each flag: flag as clap writes it → key.
+fn keys(command: &Command) -> BTreeMap<String, String> {
+    let known = command.get_arguments().filter_map(|arg| Some((arg.to_string(), key(arg)?)));
+    known.collect()
+}
+
+fn key(arg: &Arg) -> Option<String> {
+    arg.get_env().map(|key| key.to_string_lossy().into_owned())
+}
+
+/// Makes the values of the file the defaults.
+fn with_file(
+    mut command: Command,
+    words: &[OsString],
+    environment: Environment<'_>,
+    origins: &mut Origins,
+) -> Result<Command, Refused> {
+    let found = command.clone().ignore_errors(true).try_get_matches_from(words).ok();
+    let flag = found.and_then(|found| found.get_one::<PathBuf>("config_file").cloned());
+    let Some(path) = flag.or_else(|| environment("CONFIG_FILE").map(PathBuf::from)) else {
+        return Ok(command);
+    };
+    let known: Vec<String> = command.get_arguments().filter_map(key).filter(|key| key != "CONFIG_FILE").collect();
+    for entry in read(&path).map_err(|error| Refused::Line(error.to_string()))? {
+        let place = format!("{}:{}", path.display(), entry.line);
+        if !known.contains(&entry.key) {
+            let reason = format!("{place}: unknown key {:?}; known are {}", entry.key, known.join(", "));
+            return Err(Refused::Line(reason));
+        }
+        origins.of.insert(entry.key.clone(), place);
+        command = with_default(command, &entry.key, entry.value);
+    }
+    Ok(command)
+}
+
+/// Reads each secret `KEY` whose `KEY_FILE` is set from that file.
+fn with_secrets(mut command: Command, environment: Environment<'_>, origins: &mut Origins) -> Result<Command, Refused> {
+    let secret = command.get_arguments().filter(|arg| arg.is_hide_env_values_set()).filter_map(key);
+    for key in secret.collect::<Vec<_>>() {
+        let Some(path) = environment(&format!("{key}_FILE")) else { continue };
+        if environment(&key).is_some() {
+            return Err(Refused::Line(format!("both {key} and {key}_FILE are set; unset one")));
+        }
+        let path = Path::new(&path);
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Refused::Line(format!("{key}_FILE: cannot read {}: {error}", path.display())))?;
+        origins.of.insert(key.clone(), path.display().to_string());
+        command = with_default(command, &key, text.trim_end_matches(['\r', '\n']).to_owned());
+    }
+    Ok(command)
+}
+
+fn with_default(command: Command, key: &str, value: String) -> Command {
+    command.mut_args(|arg| match arg.get_env() {
+        // A value from a file may be a secret: help does not show it.
+        Some(known) if known == key => arg.default_value(value.clone()).hide_default_value(true).required(false),
+        _ => arg,
+    })
+}
+
+/// Where values come from that do not come from the environment: key → place.
+#[derive(Default)]
+struct Origins {
+    of: BTreeMap<String, String>,
+}
+
+impl Origins {
+    /// Names key and place where clap would name a flag that nobody typed.
+    fn explain(&self, error: clap::Error, keys: &BTreeMap<String, String>, environment: Environment<'_>) -> Refused {
+        let text = |kind| match error.get(kind) {
+            Some(ContextValue::String(text)) => Some(text.clone()),
+            Some(ContextValue::Strings(texts)) => Some(texts.join(", ")),
+            _ => None,
+        };
+        let (flag, value) = (text(ContextKind::InvalidArg), text(ContextKind::InvalidValue).unwrap_or_default());
+        let Some(key) = flag.as_ref().and_then(|flag| keys.get(flag)) else { return Refused::Clap(error) };
+        match error.kind() {
+            ErrorKind::ValueValidation | ErrorKind::InvalidValue => {
+                let place = match (environment(key), self.of.get(key)) {
+                    (Some(set), _) if set.to_string_lossy() == value => "environment",
+                    (None, Some(place)) => place,
+                    // As typed on the command line: clap's words fit.
+                    _ => return Refused::Clap(error),
+                };
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                let right = text(ContextKind::ValidValue).map(|valid| format!("one of {valid} is right"));
+                let reason = cause.or(right).unwrap_or_else(|| "not a right value".to_owned());
+                Refused::Line(format!("{key} ({place}): {value:?}: {reason}"))
+            }
+            ErrorKind::MissingRequiredArgument => {
+                Refused::Line(format!("{key} is missing: set it, or give {}", flag.unwrap_or_default()))
+            }
+            _ => Refused::Clap(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PROGRAM: Program = Program { name: "hits", about: "Counts.", port: 5003 };
+
+    #[derive(Debug, clap::Args)]
+    struct Own {
+        /// Where Redis is.
+        #[arg(long, env = "REDIS_HOST")]
+        redis_host: String,
+        /// What it asks for.
+        #[arg(long, env = "REDIS_PASSWORD", hide_env_values = true)]
+        redis_password: Option<String>,
+    }
+
+    fn parse(words: &[&str], environment: &[(&str, &str)]) -> Result<CommandLine<Own>, String> {
+        let words = std::iter::once("hits").chain(words.iter().copied()).map(OsString::from);
+        let environment = |key: &str| environment.iter().find(|(k, _)| *k == key).map(|(_, value)| value.into());
+        parse_from(&PROGRAM, &mut words.collect::<Vec<_>>().into_iter(), &environment).map_err(
+            |refused| match refused {
+                Refused::Line(line) => line,
+                Refused::Clap(error) => error.to_string(),
+            },
+        )
+    }
+
+    fn file(text: &str) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&file, text).unwrap();
+        file
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
+        let file = file("# where\nREDIS_HOST = db\nBIND_PORT=80\n");
+        let path = file.path().to_str().unwrap();
+        let all = parse(&["--config-file", path], &[]).unwrap();
+        assert_eq!((all.service.redis_host.as_str(), all.http.bind_port), ("db", 80));
+        let all = parse(&["--config-file", path, "--redis-host", "other"], &[]).unwrap();
+        assert_eq!(all.service.redis_host, "other");
+        assert_eq!(parse(&["--redis-host=db"], &[]).unwrap().http.bind_port, 5003);
+        let all = parse(&[], &[("CONFIG_FILE", path)]).unwrap();
+        assert_eq!(all.service.redis_host, "db");
+    }
+
+    #[test]
+    fn what_is_wrong_in_the_file_is_named_with_its_line() {
+        let unknown = file("REDIS_HOST=db\nREDIS_PROT=1\n");
+        let path = unknown.path().to_str().unwrap();
+        let error = parse(&[], &[("CONFIG_FILE", path)]).unwrap_err();
+        assert!(error.starts_with(&format!("{path}:2: unknown key \"REDIS_PROT\"; known are REDIS_HOST,")), "{error}");
+        let wrong = file("REDIS_HOST=db\n\nBIND_PORT=eighty\n");
+        let path = wrong.path().to_str().unwrap();
+        let error = parse(&[], &[("CONFIG_FILE", path)]).unwrap_err();
+        assert_eq!(error, format!("BIND_PORT ({path}:3): \"eighty\": invalid digit found in string"));
+    }
+
+    #[test]
+    fn a_missing_key_is_named() {
+        let error = parse(&[], &[]).unwrap_err();
+        assert!(error.contains("REDIS_HOST"), "{error}");
+    }
+
+    #[test]
+    fn a_secret_comes_from_its_file_and_not_from_two_places() {
+        let file = file("s3cret\n");
+        let path = file.path().to_str().unwrap();
+        let all = parse(&["--redis-host=db"], &[("REDIS_PASSWORD_FILE", path)]).unwrap();
+        assert_eq!(all.service.redis_password.as_deref(), Some("s3cret"));
+        let both = [("REDIS_PASSWORD_FILE", path), ("REDIS_PASSWORD", "x")];
+        let error = parse(&["--redis-host=db"], &both).unwrap_err();
+        assert_eq!(error, "both REDIS_PASSWORD and REDIS_PASSWORD_FILE are set; unset one");
+        let error = parse(&["--redis-host=db"], &[("REDIS_PASSWORD_FILE", "/no/such")]).unwrap_err();
+        assert!(error.starts_with("REDIS_PASSWORD_FILE: cannot read /no/such: "), "{error}");
+    }
+
+    #[test]
+    fn health_is_a_task() {
+        let all = parse(&["--redis-host=db", "health"], &[]).unwrap();
+        assert!(matches!(all.task, Some(Task::Health)));
+    }
+}
