@@ -4,7 +4,7 @@
 
 mod running;
 
-use provisioning_parts::{Process, eventually, program, prom_query, promtool_complaints};
+use provisioning_parts::{Prometheus, eventually, prom_query, promtool_complaints};
 use running::{Agent, request};
 
 /// What promtool has against the names that node_exporter and cAdvisor chose: the beginning of the name, and the
@@ -35,35 +35,17 @@ fn promtool_has_nothing_new_to_say() {
 #[test]
 fn a_real_prometheus_scrapes_without_a_warning() {
     let agent = Agent::start(&["--web.container-listen-address=127.0.0.1:0"]);
-    let folder = tempfile::tempdir().unwrap();
     let config = format!(
         "global: {{scrape_interval: 1s}}\nscrape_configs:\n- job_name: node\n  static_configs: [{{targets: ['{}']}}]\n\
          - job_name: containers\n  static_configs: [{{targets: ['{}']}}]\n",
         agent.address,
         agent.containers.as_ref().unwrap(),
     );
-    let file = folder.path().join("prometheus.yml");
-    std::fs::write(&file, config).unwrap();
-    let mut prometheus = Process::start(
-        program("prometheus"),
-        &[
-            &format!("--config.file={}", file.display()),
-            &format!("--storage.tsdb.path={}", folder.path().join("data").display()),
-            "--web.listen-address=127.0.0.1:0",
-            "--log.format=logfmt",
-        ],
-    );
-    let address = prometheus.await_log("address", |log| {
-        let line = log.lines().find(|line| line.contains("msg=\"Listening on\""))?;
-        Some(line.split("address=").nth(1)?.split(' ').next()?.to_owned())
-    });
+    let prometheus = Prometheus::start(&config, &[]);
     // Each target twice at least: doubled series and such are told at the first scrape, changes at the second.
     eventually(20, "both pages are scraped twice", || {
-        let rows = prom_query(&address, "count_over_time(up[1m]) >= 2 and up == 1")?;
-        if rows.len() == 2 { Ok(()) } else { Err(prometheus.log()) }
+        let rows = prom_query(&prometheus.address, "count_over_time(up[1m]) >= 2 and up == 1")?;
+        if rows.len() == 2 { Ok(()) } else { Err(format!("{rows:?} {:?}", prometheus.troubles())) }
     });
-    prometheus.kill();
-    let log = prometheus.log();
-    let bad: Vec<_> = log.lines().filter(|line| line.contains("level=warn") || line.contains("level=error")).collect();
-    assert!(bad.is_empty(), "{bad:?}");
+    assert_eq!(prometheus.troubles(), Vec::<String>::new());
 }

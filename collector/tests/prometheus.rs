@@ -7,7 +7,7 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use provisioning_parts::{Process, eventually, form, free_port, program, prom_query, request};
+use provisioning_parts::{Prometheus, eventually, form, prom_query, request};
 use support::collector;
 
 /// One sample per label set, newest first in time, as (labels without `job` of the writer, time, value).
@@ -24,7 +24,6 @@ fn prometheus_scrapes_the_agent_and_writes_into_the_collector() {
     let agent = support::agent();
     let own = "global: { scrape_interval: 1s, evaluation_interval: 1s }";
     let collector = collector(own, &["--web.enable-remote-write-receiver"]);
-    let dir = tempfile::tempdir().unwrap();
     let config = format!(
         r#"
 global: {{ scrape_interval: 1s, scrape_timeout: 1s }}
@@ -36,19 +35,11 @@ remote_write:
 "#,
         agent.node, agent.containers, collector.address
     );
-    std::fs::write(dir.path().join("prometheus.yml"), config).unwrap();
-    let listen = format!("127.0.0.1:{}", free_port());
-    let prometheus = Process::start(
-        program("prometheus"),
-        &[
-            &format!("--config.file={}", dir.path().join("prometheus.yml").display()),
-            &format!("--storage.tsdb.path={}", dir.path().join("data").display()),
-            &format!("--web.listen-address={listen}"),
-        ],
-    );
+    let prometheus = Prometheus::start(&config, &[]);
+    let listen = &prometheus.address;
 
     eventually(30, "both pages are up in Prometheus", || {
-        let up = prom_query(&listen, "up == 1")?;
+        let up = prom_query(listen, "up == 1")?;
         if up.len() == 2 { Ok(()) } else { Err(format!("{up:?}")) }
     });
     eventually(30, "series arrive in the collector", || {
@@ -70,16 +61,10 @@ remote_write:
     for query in
         ["{job=\"agent\",__name__=~\"node_(memory|load|vmstat|cpu).*\"}", "sum by (id) (container_memory_usage_bytes)"]
     {
-        let (theirs, ours) = (instant(&listen, query, &at), instant(&collector.address, query, &at));
+        let (theirs, ours) = (instant(listen, query, &at), instant(&collector.address, query, &at));
         assert!(!theirs.is_empty(), "{query} at {at} is empty in Prometheus");
         assert_eq!(ours, theirs, "{query} at {at}");
     }
 
-    let warnings: Vec<String> = prometheus
-        .log()
-        .lines()
-        .filter(|line| line.contains("level=warn") || line.contains("level=error"))
-        .map(str::to_owned)
-        .collect();
-    assert_eq!(warnings, Vec::<String>::new(), "Prometheus must have nothing to complain about");
+    assert_eq!(prometheus.troubles(), Vec::<String>::new(), "Prometheus must have nothing to complain about");
 }

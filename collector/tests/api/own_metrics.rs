@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use provisioning_parts::{Process, eventually, free_port, program, prom_query, promtool_complaints};
+use provisioning_parts::{Prometheus, eventually, prom_query, promtool_complaints};
 
 use crate::http::{get, send};
 use crate::support::collector;
@@ -48,30 +48,19 @@ fn promtool_accepts_the_page() {
 #[test]
 fn a_real_prometheus_scrapes_it_without_a_warning() {
     let collector = collector(SELF, &[]);
-    let dir = tempfile::tempdir().unwrap();
     let config = format!(
         "global: {{ scrape_interval: 1s }}\nscrape_configs: [{{ job_name: c, static_configs: [{{ targets: [\"{}\"] }}] }}]",
         collector.address
     );
-    std::fs::write(dir.path().join("prometheus.yml"), config).unwrap();
-    let listen = format!("127.0.0.1:{}", free_port());
-    let prometheus = Process::start(
-        program("prometheus"),
-        &[
-            &format!("--config.file={}", dir.path().join("prometheus.yml").display()),
-            &format!("--storage.tsdb.path={}", dir.path().join("data").display()),
-            &format!("--web.listen-address={listen}"),
-        ],
-    );
+    let prometheus = Prometheus::start(&config, &[]);
+    let listen = &prometheus.address;
     eventually(30, "three scrapes went well", || {
-        let up = prom_query(&listen, "sum_over_time(up[1m]) >= 3")?;
-        let cpu = prom_query(&listen, "process_cpu_seconds_total")?;
+        let up = prom_query(listen, "sum_over_time(up[1m]) >= 3")?;
+        let cpu = prom_query(listen, "process_cpu_seconds_total")?;
         if up.len() == 1 && cpu.len() == 1 { Ok(()) } else { Err(format!("{up:?} {cpu:?}")) }
     });
-    let log = prometheus.log();
-    let troubles: Vec<&str> = log.lines().filter(|l| l.contains("level=warn") || l.contains("level=error")).collect();
-    assert_eq!(troubles, Vec::<&str>::new());
+    assert_eq!(prometheus.troubles(), Vec::<String>::new());
     // It knows each family's kind: the OpenMetrics page was understood as such.
-    let known = get(&listen, "/api/v1/metadata?metric=process_cpu_seconds").json();
+    let known = get(listen, "/api/v1/metadata?metric=process_cpu_seconds").json();
     assert_eq!(known["data"]["process_cpu_seconds"][0]["type"], "counter", "{known}");
 }

@@ -1,6 +1,6 @@
 //! The collector and a real Prometheus over the same exporter, rules and flags.
 
-use provisioning_parts::{Collector, Process, eventually, form, free_port, program, prom_query};
+use provisioning_parts::{Collector, Prometheus, eventually, form, prom_query};
 
 use crate::exporter::{Exporter, STEPS};
 use crate::http::get;
@@ -14,7 +14,7 @@ pub struct Pair {
     pub collector: Collector,
     /// Where Prometheus listens.
     pub prometheus: String,
-    _prometheus: Process,
+    _prometheus: Prometheus,
     _dir: tempfile::TempDir,
 }
 
@@ -76,17 +76,8 @@ scrape_configs:
             rules = rules.display(),
             target = exporter.address,
         );
-        std::fs::write(dir.path().join("prometheus.yml"), &config).unwrap();
-        let prometheus = format!("127.0.0.1:{}", free_port());
-        let process = Process::start(
-            program("prometheus"),
-            &[
-                &format!("--config.file={}", dir.path().join("prometheus.yml").display()),
-                &format!("--storage.tsdb.path={}", dir.path().join("data").display()),
-                &format!("--web.listen-address={prometheus}"),
-                "--web.enable-lifecycle",
-            ],
-        );
+        let process = Prometheus::start(&config, &["--web.enable-lifecycle"]);
+        let prometheus = process.address.clone();
         let collector = collector(&config, &["--web.enable-lifecycle"]);
         for address in [&prometheus, &collector.address] {
             eventually(60, "the whole history is stored", || {

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use collector_remote::prompb::{Label, Sample, TimeSeries, WriteRequest};
 use prost::Message;
-use provisioning_parts::{Answer, Collector, Process, eventually, form, free_port, program, prom_query};
+use provisioning_parts::{Answer, Collector, Prometheus, eventually, form, prom_query};
 use serde_json::{Value, json};
 
 use crate::exporter::{Exporter, STEPS};
@@ -198,7 +198,6 @@ fn a_real_prometheus_writes_everything_it_has() {
     // What is older than its start Prometheus does not send; up to ten minutes ahead it takes.
     let exporter = Exporter::start_ahead();
     let collector = receiver();
-    let dir = tempfile::tempdir().unwrap();
     let config = format!(
         r#"
 global: {{ scrape_interval: 100ms, scrape_timeout: 100ms, external_labels: {{ site: a }} }}
@@ -210,16 +209,7 @@ remote_write:
 "#,
         exporter.address, collector.address
     );
-    std::fs::write(dir.path().join("prometheus.yml"), config).unwrap();
-    let listen = format!("127.0.0.1:{}", free_port());
-    let prometheus = Process::start(
-        program("prometheus"),
-        &[
-            &format!("--config.file={}", dir.path().join("prometheus.yml").display()),
-            &format!("--storage.tsdb.path={}", dir.path().join("data").display()),
-            &format!("--web.listen-address={listen}"),
-        ],
-    );
+    let prometheus = Prometheus::start(&config, &[]);
     let history = |address: &str| {
         // Go's encoder leaves out every zero, and with it the sign of a negative one.
         let query = "{__name__=~\"api_.*\",kind!=\"minus_zero\"}[1h]";
@@ -232,9 +222,8 @@ remote_write:
         result.as_array_mut().unwrap().sort_by_key(|row| row["metric"].to_string());
         result
     };
-    eventually(30, "Prometheus is ready", || provisioning_parts::get(&listen, "/-/ready"));
     let wanted = eventually(60, "Prometheus has the whole history", || {
-        let stored = history(&listen);
+        let stored = history(&prometheus.address);
         let whole = stored.as_array().unwrap().iter().any(|row| row["values"].as_array().unwrap().len() == 40);
         if whole { Ok(stored) } else { Err("not yet".to_owned()) }
     });
@@ -248,6 +237,6 @@ remote_write:
     });
     let sites = prom_query(&collector.address, "count by (site) ({__name__=~\"api_.*\"})").unwrap();
     assert_eq!((sites.len(), &sites[0]["metric"]["site"]), (1, &json!("a")));
-    assert!(!prometheus.log().contains("level=error"), "{}", prometheus.log());
-    assert!(!prometheus.log().contains("component=remote level=warn"), "{}", prometheus.log());
+    let about_us = |line: &String| line.contains("level=error") || line.contains("component=remote");
+    assert_eq!(prometheus.troubles().into_iter().find(about_us), None);
 }

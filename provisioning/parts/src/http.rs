@@ -112,16 +112,6 @@ pub fn form(fields: &[(&str, &str)]) -> String {
     url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish()
 }
 
-/// An instant query to a Prometheus API; gives `data.result`.
-pub fn prom_query(address: &str, query: &str) -> Result<Vec<Value>, String> {
-    let (status, body) = request("POST", address, "/api/v1/query", &form(&[("query", query)]))?;
-    let answer: Value = serde_json::from_str(&body).map_err(|e| format!("{status}: {e}: {body}"))?;
-    if answer["status"] != "success" {
-        return Err(body);
-    }
-    Ok(answer["data"]["result"].as_array().cloned().unwrap_or_default())
-}
-
 #[cfg(test)]
 mod tests {
     use super::parse;

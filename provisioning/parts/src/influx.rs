@@ -8,8 +8,9 @@ use crate::process::Process;
 
 /// A real InfluxDB 1.x with a database `prometheus`, in a folder of its own.
 pub struct Influx {
-    dir: tempfile::TempDir,
+    // In this order: it ends before its folder goes.
     process: Option<Process>,
+    dir: tempfile::TempDir,
     /// Where its HTTP API listens.
     pub address: String,
 }

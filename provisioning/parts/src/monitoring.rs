@@ -1,11 +1,11 @@
-//! The agent and the collector, as their binaries, and what promtool says of a page.
+//! The agent and the collector, as their binaries.
 
 use std::path::{Path, PathBuf};
 
 use crate::http::get;
 use crate::influx::Influx;
-use crate::machine::{eventually, program, root};
-use crate::process::{Process, Start};
+use crate::machine::{eventually, root};
+use crate::process::Process;
 
 /// A running agent with a listener for each of its two pages.
 pub struct Agent {
@@ -31,8 +31,9 @@ impl Agent {
 /// A collector with a folder of its own that outlives a kill.
 pub struct Collector {
     binary: PathBuf,
-    dir: tempfile::TempDir,
+    // In this order: it ends before its folder goes.
     process: Option<Process>,
+    dir: tempfile::TempDir,
     /// Where its API listens, once it runs.
     pub address: String,
     flags: Vec<String>,
@@ -115,17 +116,4 @@ remote_write:
         vms = vms.address,
         containers = containers.address,
     )
-}
-
-/// What `promtool check metrics` has against a page in the text format, one complaint a line.
-#[track_caller]
-pub fn promtool_complaints(page: &[u8]) -> Vec<String> {
-    let mut promtool = Start::new(program("promtool")).args(["check", "metrics"]).with_input().spawn();
-    promtool.say(page);
-    promtool.close_input();
-    let status = promtool.await_exit();
-    let said = promtool.output() + &promtool.log();
-    let complaints: Vec<_> = said.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect();
-    assert!(status.success() || !complaints.is_empty(), "promtool ended with {status} and said nothing");
-    complaints
 }

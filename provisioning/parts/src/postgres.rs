@@ -17,8 +17,9 @@ const PASSWORD: &str = "a-tests-own";
 
 /// A real PostgreSQL on loopback, in a folder of its own, with SCRAM passwords; database and user `postgres`.
 pub struct Postgres {
-    dir: tempfile::TempDir,
+    // In this order: it ends before its folder goes.
     process: Process,
+    dir: tempfile::TempDir,
     /// Its port, the same after each restart.
     pub port: u16,
 }

@@ -7,8 +7,9 @@ use crate::process::{Process, Start};
 
 /// A real Redis on loopback, in a folder of its own.
 pub struct Redis {
-    dir: tempfile::TempDir,
+    // In this order: it ends before its folder goes.
     process: Process,
+    dir: tempfile::TempDir,
     durable: bool,
     /// Its port, the same after each restart.
     pub port: u16,
