@@ -6,15 +6,15 @@ set -euo pipefail
 name=atalaia-demo
 image=atalaia/demo:local
 
+# shellcheck source=provisioning/images/tree.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../images/tree.sh"
+
 build() {
-  local dir busybox
-  busybox=$(command -v busybox) || { echo "demo: busybox is missing; make setup installs busybox-static" >&2; exit 1; }
-  dir=$(mktemp -d)
-  mkdir -p "$dir/bin" "$dir/tmp"
-  cp "$busybox" "$dir/bin/busybox"
-  ln -s busybox "$dir/bin/sh"
-  tar -C "$dir" -c . | docker import --change 'ENTRYPOINT ["/bin/busybox", "sh", "-c"]' - "$image" >/dev/null
-  rm -rf "$dir"
+  local tree
+  tree=$(mktemp -d)
+  chmod 755 "$tree"
+  busybox "$tree"
+  import "$tree" "$image" 'ENTRYPOINT ["/bin/busybox", "sh", "-c"]'
 }
 
 case "${1:-}" in
