@@ -6,13 +6,12 @@
 mod cases;
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use agent_exposition::{Event, Parser};
 use cases::{ACCEPTED, Case, Oracle, REFUSED};
+use provisioning_parts::{Prometheus, eventually, prom_query};
 
 /// Labels without those of the target, and the value.
 type Series = (BTreeMap<String, String>, f64);
@@ -22,27 +21,27 @@ fn a_real_prometheus_agrees() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     std::thread::spawn(move || listener.incoming().flatten().for_each(serve));
-    let prometheus = Prometheus::start(&address);
-    let deadline = Instant::now() + Duration::from_secs(60);
-    let mut health = BTreeMap::new();
-    while health.len() < ACCEPTED.len() + REFUSED.len() {
-        assert!(Instant::now() < deadline, "only {} targets were scraped in a minute", health.len());
-        std::thread::sleep(Duration::from_millis(100));
-        health = prometheus.query("up").into_iter().map(|(labels, up)| (labels["case"].clone(), up == 1.0)).collect();
-    }
+    let prometheus = prometheus(&address);
+    let health: BTreeMap<String, bool> = eventually(60, "all targets are scraped", || {
+        let up = query(&prometheus, "up");
+        match up.len() == ACCEPTED.len() + REFUSED.len() {
+            true => Ok(up.into_iter().map(|(labels, up)| (labels["case"].clone(), up == 1.0)).collect()),
+            false => Err(format!("only {}", up.len())),
+        }
+    });
     let mut disagreements = Vec::new();
     for (number, case) in all().enumerate() {
         let ours = number < ACCEPTED.len();
         let theirs = health[&number.to_string()];
         let agrees = match case.oracle {
-            Oracle::Agrees => theirs == ours && (!ours || prometheus.series(number) == series(case)),
+            Oracle::Agrees => theirs == ours && (!ours || seen(&prometheus, number) == series(case)),
             Oracle::Since3 => true,
             Oracle::Laxer(_) => theirs && !ours,
             Oracle::Stricter(_) => ours && !theirs,
         };
         if !agrees {
             let page = String::from_utf8_lossy(case.page);
-            let seen = (prometheus.series(number), if ours { series(case) } else { Vec::new() });
+            let seen = (seen(&prometheus, number), if ours { series(case) } else { Vec::new() });
             disagreements.push(format!("{:?} {page:?}: ours {ours}, theirs {theirs}, {seen:?}", case.format));
         }
     }
@@ -93,76 +92,38 @@ fn serve(mut stream: TcpStream) {
     stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(case.page)).unwrap();
 }
 
-struct Prometheus {
-    process: Child,
-    address: String,
-    _folder: tempfile::TempDir,
+/// A Prometheus that scrapes each case as a target of its own.
+fn prometheus(target: &str) -> Prometheus {
+    let mut config =
+        "global: {scrape_interval: 1s, scrape_timeout: 1s}\nscrape_configs:\n- job_name: cases\n  static_configs:\n"
+            .to_owned();
+    for number in 0..all().count() {
+        config +=
+            &format!("  - targets: ['{target}']\n    labels: {{case: '{number}', __metrics_path__: '/{number}'}}\n");
+    }
+    Prometheus::start(&config, &[])
 }
 
-impl Drop for Prometheus {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-impl Prometheus {
-    fn start(target: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let mut config = "global: {scrape_interval: 1s, scrape_timeout: 1s}\nscrape_configs:\n- job_name: cases\n  static_configs:\n".to_owned();
-        for number in 0..all().count() {
-            config += &format!(
-                "  - targets: ['{target}']\n    labels: {{case: '{number}', __metrics_path__: '/{number}'}}\n"
-            );
-        }
-        let file = folder.path().join("prometheus.yml");
-        std::fs::write(&file, config).unwrap();
-        let mut process = Command::new("prometheus")
-            .arg(format!("--config.file={}", file.display()))
-            .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
-            .args(["--web.listen-address=127.0.0.1:0", "--log.format=logfmt"])
-            .stderr(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("no prometheus here: apt-get install prometheus");
-        let mut log = BufReader::new(process.stderr.take().unwrap()).lines().map_while(Result::ok);
-        let address = log
-            .find(|line| line.contains("msg=\"Listening on\""))
-            .and_then(|line| line.split("address=").nth(1).map(|rest| rest.split(' ').next().unwrap().to_owned()))
-            .expect("prometheus did not say where it listens");
-        // A full pipe would stop it.
-        std::thread::spawn(move || log.for_each(drop));
-        Self { process, address, _folder: folder }
-    }
-
-    fn series(&self, case: usize) -> Vec<Series> {
-        let found = self.query(&format!("{{case=\"{case}\",__name__!~\"up|scrape_.*\"}}"));
-        normal(
-            found
-                .into_iter()
-                .map(|(mut labels, value)| {
-                    ["case", "instance", "job"].iter().for_each(|name| drop(labels.remove(*name)));
-                    (labels, value)
-                })
-                .collect(),
-        )
-    }
-
-    fn query(&self, promql: &str) -> Vec<Series> {
-        let body: String = promql.bytes().map(|b| format!("%{b:02x}")).collect();
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        write!(stream, "GET /api/v1/query?query={body} HTTP/1.0\r\nHost: x\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let json = answer.split_once("\r\n\r\n").unwrap().1;
-        let json: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
-        let vector = json["data"]["result"].as_array().cloned().unwrap_or_default();
-        vector
-            .iter()
-            .map(|one| {
-                let labels = serde_json::from_value(one["metric"].clone()).unwrap();
-                (labels, one["value"][1].as_str().unwrap().parse().unwrap())
+/// What Prometheus sees in a case.
+fn seen(prometheus: &Prometheus, case: usize) -> Vec<Series> {
+    let found = query(prometheus, &format!("{{case=\"{case}\",__name__!~\"up|scrape_.*\"}}"));
+    normal(
+        found
+            .into_iter()
+            .map(|(mut labels, value)| {
+                ["case", "instance", "job"].iter().for_each(|name| drop(labels.remove(*name)));
+                (labels, value)
             })
-            .collect()
-    }
+            .collect(),
+    )
+}
+
+fn query(prometheus: &Prometheus, promql: &str) -> Vec<Series> {
+    let rows = prom_query(&prometheus.address, promql).unwrap();
+    rows.iter()
+        .map(|row| {
+            let labels = serde_json::from_value(row["metric"].clone()).unwrap();
+            (labels, row["value"][1].as_str().unwrap().parse().unwrap())
+        })
+        .collect()
 }

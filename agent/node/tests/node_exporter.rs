@@ -8,19 +8,14 @@
 mod harness;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::net::TcpStream;
 
 use agent_exposition::{Event, Format, Kind, Parser};
 use agent_node::FlagKind;
 use agent_node::collectors::COLLECTORS;
 use agent_procfs::Root;
 use harness::{root_at, run};
-
-const BINARY: &str = "/usr/bin/prometheus-node-exporter";
+use provisioning_parts::{Process, Start, eventually, free_port, get, program};
 
 /// Differences that are meant: a family (a star at its end stands for the rest of the name), who alone has it, and why.
 const MEANT: &[(&str, Who, &str)] = &[
@@ -97,52 +92,23 @@ fn parse(text: &str) -> Families {
 
 /// A running node_exporter. It is ended when this is dropped.
 struct Exporter {
-    child: Child,
-    address: SocketAddr,
+    _process: Process,
+    address: String,
 }
 
 impl Exporter {
     fn start(arguments: &[String]) -> Self {
-        assert!(Path::new(BINARY).exists(), "{BINARY} is missing; `make setup` installs prometheus-node-exporter");
-        let give_up = Instant::now() + Duration::from_secs(20);
-        loop {
-            let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-            let child = Command::new(BINARY)
-                .arg(format!("--web.listen-address={address}"))
-                .args(arguments)
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .unwrap();
-            let mut exporter = Self { child, address };
-            while exporter.child.try_wait().unwrap().is_none() {
-                if TcpStream::connect(address).is_ok() {
-                    return exporter;
-                }
-                assert!(Instant::now() < give_up, "{BINARY} does not answer");
-                std::thread::yield_now();
-            }
-            // Somebody else took the port, or a flag is wrong: then it ends again and again.
-            assert!(Instant::now() < give_up, "{BINARY} ends at once with {arguments:?}");
-        }
+        let address = format!("127.0.0.1:{}", free_port());
+        let process = Start::new(program("prometheus-node-exporter"))
+            .args([format!("--web.listen-address={address}")])
+            .args(arguments)
+            .spawn();
+        eventually(20, "node_exporter answers", || get(&address, "/"));
+        Self { _process: process, address }
     }
 
     fn page(&self) -> Families {
-        let mut stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        assert!(head.contains(" 200 "), "{head}");
-        parse(body)
-    }
-}
-
-impl Drop for Exporter {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        parse(&get(&self.address, "/metrics").unwrap())
     }
 }
 
@@ -259,7 +225,7 @@ fn compare_on_this_machine(flags: &[(&str, &str)]) {
     for _ in 0..40 {
         let before = exporter.page();
         // They count the sockets of the connection that asks them; so must ours.
-        let held = TcpStream::connect(exporter.address).unwrap();
+        let held = TcpStream::connect(&exporter.address).unwrap();
         let own = ours(&root, &[], flags);
         drop(held);
         let after = exporter.page();

@@ -8,17 +8,17 @@
     reason = "tests may"
 )]
 
-#[path = "support/servers.rs"]
-mod servers;
 mod support;
+mod victoria;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use collector_model::{Forward, Labels, METRIC_NAME, NORMAL_NAN, RefSample, STALE_NAN, SeriesRef};
 use collector_remote::Destinations;
-use servers::*;
+use provisioning_parts::Influx;
 use support::*;
+use victoria::VictoriaMetrics;
 
 /// Series whose labels hold what can go wrong on the way.
 fn hostile() -> Vec<Labels> {
@@ -61,11 +61,13 @@ fn forward_all(destinations: &Destinations, series: &[Labels], samples: &[(i64, 
     }
 }
 
+type Tags = BTreeSet<(String, String)>;
+
 /// What InfluxDB 1.x holds: tags (`__name__` left out) with the measurement, and points.
-async fn influx_content(port: u16) -> BTreeMap<BTreeSet<(String, String)>, Vec<(i64, f64)>> {
+fn influx_content(influx: &Influx) -> BTreeMap<Tags, Vec<(i64, f64)>> {
     let mut content = BTreeMap::new();
-    for series in influxql(port, "prometheus", "SELECT value FROM /.*/ GROUP BY *").await {
-        let mut tags: BTreeSet<(String, String)> = series["tags"]
+    for series in influx.query("SELECT value FROM /.*/ GROUP BY *").unwrap() {
+        let mut tags: Tags = series["tags"]
             .as_object()
             .unwrap()
             .iter()
@@ -80,7 +82,7 @@ async fn influx_content(port: u16) -> BTreeMap<BTreeSet<(String, String)>, Vec<(
     content
 }
 
-fn tags(labels: &Labels) -> BTreeSet<(String, String)> {
+fn tags(labels: &Labels) -> Tags {
     labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
@@ -97,11 +99,10 @@ async fn drained(destinations: &Destinations) {
 #[tokio::test]
 async fn influxdb_1_gets_every_sample_once_through_an_outage_and_a_killed_process() {
     let folder = tempfile::tempdir().unwrap();
-    let port = free_port();
-    let server = influxd(folder.path(), port).await;
-    influxql(port, "", "CREATE DATABASE prometheus").await;
+    let mut influx = Influx::start();
+    let address = influx.address.clone();
     let config =
-        remote_write(&format!("{{url: 'http://127.0.0.1:{port}/api/v1/prom/write?db=prometheus', name: vms, {FAST}}}"));
+        remote_write(&format!("{{url: 'http://{address}/api/v1/prom/write?db=prometheus', name: vms, {FAST}}}"));
     let queues = folder.path().join("queues");
     let series = hostile();
     let steps = |from: i64, to: i64| -> Vec<(i64, f64)> { (from..to).map(|step| (step, step as f64 + 0.25)).collect() };
@@ -110,7 +111,7 @@ async fn influxdb_1_gets_every_sample_once_through_an_outage_and_a_killed_proces
     forward_all(&destinations, &series, &steps(0, 100));
     forward_all(&destinations, &series, &[(100, NORMAL_NAN), (101, STALE_NAN), (102, f64::INFINITY)]);
     drained(&destinations).await;
-    drop(server);
+    influx.kill();
     forward_all(&destinations, &series, &steps(103, 200));
     until_status(&destinations, |s| s.last_error.is_some()).await;
     assert!(destinations.snapshot()[0].pending_samples > 0);
@@ -118,7 +119,7 @@ async fn influxdb_1_gets_every_sample_once_through_an_outage_and_a_killed_proces
     drop(destinations);
     let destinations = open(&queues, std::slice::from_ref(&config));
     forward_all(&destinations, &series, &steps(200, 300));
-    let server = influxd(folder.path(), port).await;
+    influx.resume();
     forward_all(&destinations, &series, &steps(300, 400));
     drained(&destinations).await;
     let status = &destinations.snapshot()[0];
@@ -127,7 +128,7 @@ async fn influxdb_1_gets_every_sample_once_through_an_outage_and_a_killed_proces
     let mut want: Vec<(i64, f64)> = steps(0, 100);
     want.extend(steps(103, 400));
     let want: Vec<(i64, f64)> = want.into_iter().map(|(step, value)| (step * 1_000, value)).collect();
-    let content = influx_content(port).await;
+    let content = influx_content(&influx);
     assert_eq!(content.keys().cloned().collect::<Vec<_>>(), {
         let mut all: Vec<_> = series.iter().map(tags).collect();
         all.sort();
@@ -136,35 +137,32 @@ async fn influxdb_1_gets_every_sample_once_through_an_outage_and_a_killed_proces
     for (tags, points) in content {
         assert_eq!(points, want, "{tags:?}");
     }
-    drop(server);
 }
 
 #[tokio::test]
 async fn influxdb_1_waits_for_its_database() {
     let folder = tempfile::tempdir().unwrap();
-    let port = free_port();
-    let server = influxd(folder.path(), port).await;
+    let influx = Influx::start();
+    influx.query("DROP DATABASE prometheus").unwrap();
+    let address = &influx.address;
     let configs = [
-        remote_write(&format!("{{url: 'http://127.0.0.1:{port}/api/v1/prom/write?db=prometheus', {FAST}}}")),
-        influxdb(&format!("{{url: 'http://127.0.0.1:{port}', database: prometheus, name_tag: true, {FAST}}}")),
+        remote_write(&format!("{{url: 'http://{address}/api/v1/prom/write?db=prometheus', {FAST}}}")),
+        influxdb(&format!("{{url: 'http://{address}', database: prometheus, name_tag: true, {FAST}}}")),
     ];
     let destinations = open(&folder.path().join("queues"), &configs);
     forward(&destinations, "up", 3, 1);
     until_status(&destinations, |s| s.last_error.as_ref().is_some_and(|e| e.message.contains("not found"))).await;
-    influxql(port, "", "CREATE DATABASE prometheus").await;
+    influx.query("CREATE DATABASE prometheus").unwrap();
     drained(&destinations).await;
-    assert_eq!(influx_content(port).await.len(), 3);
+    assert_eq!(influx_content(&influx).len(), 3);
     assert!(destinations.snapshot().iter().all(|s| s.samples_failed == 0));
-    drop(server);
 }
 
 #[tokio::test]
 async fn line_protocol_says_to_influxdb_1_what_remote_write_says() {
     let folder = tempfile::tempdir().unwrap();
-    let port = free_port();
-    let server = influxd(folder.path(), port).await;
-    influxql(port, "", "CREATE DATABASE prometheus").await;
-    let config = influxdb(&format!("{{url: 'http://127.0.0.1:{port}', database: prometheus, {FAST}}}"));
+    let influx = Influx::start();
+    let config = influxdb(&format!("{{url: 'http://{}', database: prometheus, {FAST}}}", influx.address));
     let destinations = open(&folder.path().join("queues"), &[config]);
     let mut series = hostile();
     series.push(Labels::from_pairs([("__name__", "path"), ("windows", "C:\\"), ("multi", "a\nb")]));
@@ -177,7 +175,7 @@ async fn line_protocol_says_to_influxdb_1_what_remote_write_says() {
 
     let want: Vec<(i64, f64)> =
         samples.iter().filter(|(_, v)| v.is_finite()).map(|(step, value)| (step * 1_000, *value)).collect();
-    let content = influx_content(port).await;
+    let content = influx_content(&influx);
     // What the format cannot say is changed, and only that.
     *series.last_mut().unwrap() = Labels::from_pairs([("__name__", "path"), ("windows", "C:"), ("multi", "a\\nb")]);
     let keys: BTreeSet<_> = content.keys().cloned().collect();
@@ -185,15 +183,14 @@ async fn line_protocol_says_to_influxdb_1_what_remote_write_says() {
     for (tags, points) in content {
         assert_eq!(points, want, "{tags:?}");
     }
-    drop(server);
 }
 
 #[tokio::test]
 async fn victoria_metrics_understands_both_protocols() {
     for protocol in ["remote write", "line protocol"] {
         let folder = tempfile::tempdir().unwrap();
-        let server = victoria_metrics(folder.path()).await;
-        let base = format!("http://127.0.0.1:{}", server.port);
+        let server = VictoriaMetrics::start();
+        let base = format!("http://{}", server.address);
         let config = match protocol {
             "remote write" => remote_write(&format!("{{url: '{base}/api/v1/write', {FAST}}}")),
             _ => influxdb(&format!("{{url: '{base}', org: o, bucket: b, version: 2, {FAST}}}")),
@@ -211,7 +208,7 @@ async fn victoria_metrics_understands_both_protocols() {
         assert_eq!(destinations.snapshot()[0].samples_failed, 0, "{protocol}");
 
         let mut content = BTreeMap::new();
-        for line in victoria_export(server.port).await {
+        for line in server.export() {
             let labels = Labels::from_pairs(
                 line["metric"].as_object().unwrap().iter().map(|(n, v)| (n.clone(), v.as_str().unwrap().to_owned())),
             );

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::http::{form, get, request};
+use crate::http::{form, request};
 use crate::machine::{eventually, free_port, program, root};
 use crate::process::Process;
 
@@ -35,6 +35,11 @@ impl Influx {
         }
     }
 
+    /// kill -9.
+    pub fn kill(&mut self) {
+        self.process = None;
+    }
+
     /// Starts it again on the same port, with the same data.
     pub fn resume(&mut self) {
         let config = self.dir.path().join("influxdb.conf");
@@ -51,9 +56,10 @@ impl Influx {
 
     /// Runs a query; gives `results[0].series`.
     pub fn query(&self, q: &str) -> Result<Vec<Value>, String> {
-        let path = format!("/query?{}", form(&[("db", "prometheus"), ("epoch", "ms"), ("q", q)]));
-        let answer: Value = serde_json::from_str(&get(&self.address, &path)?).map_err(|e| e.to_string())?;
-        match answer["results"][0].get("error") {
+        let form = form(&[("db", "prometheus"), ("epoch", "ms"), ("q", q)]);
+        let (_, answer) = request("POST", &self.address, "/query", &form)?;
+        let answer: Value = serde_json::from_str(&answer).map_err(|e| format!("{e}: {answer}"))?;
+        match answer["results"][0].get("error").or(answer.get("error")) {
             Some(error) => Err(error.to_string()),
             None => Ok(answer["results"][0]["series"].as_array().cloned().unwrap_or_default()),
         }
