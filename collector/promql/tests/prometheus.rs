@@ -8,8 +8,9 @@ mod support;
 use std::collections::BTreeMap;
 
 use collector_promql::{Engine, Limits, RangeParams, Value};
+use provisioning_parts::Prometheus;
 use serde_json::Value as Json;
-use support::{Data, Prometheus, T0};
+use support::{Data, T0, api, prometheus};
 
 /// A result without its order: for each series, by its labels, its points in milliseconds.
 #[derive(Debug, PartialEq)]
@@ -27,7 +28,7 @@ const RANGE: RangeParams =
 #[test]
 fn agrees_with_prometheus() {
     let data = Data::new();
-    let prometheus = Prometheus::start(&data);
+    let prometheus = prometheus(&data);
     let queries = corpus::queries();
     assert!(queries.len() >= 300, "only {} queries", queries.len());
     let mut wrong = Vec::new();
@@ -40,7 +41,7 @@ fn agrees_with_prometheus() {
 #[test]
 fn differs_only_where_prometheus_3_changed() {
     let data = Data::new();
-    let prometheus = Prometheus::start(&data);
+    let prometheus = prometheus(&data);
     for (query, reason) in corpus::CHANGED_SINCE_2_42 {
         let different = differences(&data, &prometheus, query);
         assert!(!different.is_empty(), "{query} no longer differs: {reason}");
@@ -90,15 +91,17 @@ fn outcome(value: Value, at_ms: i64) -> Outcome {
 }
 
 fn their_instant(prometheus: &Prometheus, query: &str, at_ms: i64) -> Outcome {
-    their_outcome(&prometheus.api("query", &[("query", query), ("time", &seconds(at_ms))]))
+    their_outcome(&api(prometheus, "query", &[("query", query), ("time", &seconds(at_ms))]))
 }
 
 fn their_range(prometheus: &Prometheus, query: &str) -> Outcome {
     let step = seconds(RANGE.step_ms);
     let (start, end) = (seconds(RANGE.start_ms), seconds(RANGE.end_ms));
-    their_outcome(
-        &prometheus.api("query_range", &[("query", query), ("start", &start), ("end", &end), ("step", &step)]),
-    )
+    their_outcome(&api(
+        prometheus,
+        "query_range",
+        &[("query", query), ("start", &start), ("end", &end), ("step", &step)],
+    ))
 }
 
 fn seconds(ms: i64) -> String {

@@ -19,7 +19,12 @@ impl Prometheus {
     /// Starts one with this `prometheus.yml` and further flags, and waits until it is ready.
     #[track_caller]
     pub fn start(config: &str, flags: &[&str]) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::over(tempfile::tempdir().unwrap(), config, flags)
+    }
+
+    /// The same in a folder where `data/` may hold blocks already.
+    #[track_caller]
+    pub fn over(dir: tempfile::TempDir, config: &str, flags: &[&str]) -> Self {
         std::fs::write(dir.path().join("prometheus.yml"), config).unwrap();
         let mut process = Start::new(program("prometheus"))
             .args(["--config.file=prometheus.yml", "--storage.tsdb.path=data"])

@@ -3,19 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::fmt::Write as _;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use collector_model::Labels;
 use collector_promql::testing::MemoryStorage;
+use provisioning_parts::{Process, Prometheus, form, program, send};
 
 /// When the first sample lies, in seconds since the epoch.
 pub const T0: i64 = 1_700_000_000;
-
-const INSTALL: &str = "apt-get install -y prometheus (brings prometheus and promtool)";
 
 /// Samples for both sides. No sample lies on a whole or half second, and so none on the edge of a window.
 pub struct Data {
@@ -141,100 +135,20 @@ impl Data {
     }
 }
 
-/// A Prometheus process over a directory of blocks; ends with its value.
-pub struct Prometheus {
-    process: Child,
-    address: String,
-    _directory: tempfile::TempDir,
+/// A Prometheus over these samples.
+pub fn prometheus(data: &Data) -> Prometheus {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    std::fs::write(path("data.om"), data.open_metrics()).unwrap();
+    let create = ["tsdb", "create-blocks-from", "openmetrics", &path("data.om"), &path("data")];
+    let mut promtool = Process::start(program("promtool"), &create);
+    assert!(promtool.await_exit().success(), "{}", promtool.log());
+    let features = "--enable-feature=promql-at-modifier,promql-negative-offset";
+    Prometheus::over(dir, "global: {}", &["--storage.tsdb.retention.time=100y", features])
 }
 
-impl Drop for Prometheus {
-    fn drop(&mut self) {
-        // It may have ended by itself; either way it must not be left behind.
-        self.process.kill().ok();
-        self.process.wait().ok();
-    }
-}
-
-impl Prometheus {
-    pub fn start(data: &Data) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let (input, storage) = (directory.path().join("data.om"), directory.path().join("data"));
-        std::fs::write(&input, data.open_metrics()).unwrap();
-        std::fs::write(directory.path().join("prometheus.yml"), "global: {}\n").unwrap();
-        let made = Command::new("promtool")
-            .args(["tsdb", "create-blocks-from", "openmetrics"])
-            .args([&input, &storage])
-            .output()
-            .unwrap_or_else(|e| panic!("cannot run promtool ({e}): {INSTALL}"));
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        let mut process = spawn(directory.path(), &storage);
-        let address = listening_address(&mut process);
-        let this = Self { process, address, _directory: directory };
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while !this.get("/-/ready").contains("200 OK") {
-            assert!(Instant::now() < deadline, "prometheus does not get ready");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        this
-    }
-
-    /// Answers an API request with its JSON.
-    pub fn api(&self, path: &str, params: &[(&str, &str)]) -> serde_json::Value {
-        let query: Vec<String> = params.iter().map(|(n, v)| format!("{n}={}", percent_encoded(v))).collect();
-        let answer = self.get(&format!("/api/v1/{path}?{}", query.join("&")));
-        let (_, body) = answer.split_once("\r\n\r\n").expect("an HTTP answer");
-        serde_json::from_str(body).unwrap_or_else(|e| panic!("{e}: {body}"))
-    }
-
-    fn get(&self, target: &str) -> String {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-        // HTTP/1.0, so that the body comes in one piece and ends with the connection.
-        write!(stream, "GET {target} HTTP/1.0\r\nHost: {}\r\n\r\n", self.address).unwrap();
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).unwrap();
-        String::from_utf8(answer).unwrap()
-    }
-}
-
-fn spawn(directory: &Path, storage: &Path) -> Child {
-    Command::new("prometheus")
-        .arg(format!("--config.file={}", directory.join("prometheus.yml").display()))
-        .arg(format!("--storage.tsdb.path={}", storage.display()))
-        .args(["--storage.tsdb.retention.time=100y", "--web.listen-address=127.0.0.1:0"])
-        .args(["--enable-feature=promql-at-modifier,promql-negative-offset", "--log.level=info"])
-        .stderr(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap_or_else(|e| panic!("cannot run prometheus ({e}): {INSTALL}"))
-}
-
-/// Reads the log until it names the port that the system chose; goes on draining the log after that.
-fn listening_address(process: &mut Child) -> String {
-    let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
-    let mut seen = String::new();
-    for line in lines.by_ref() {
-        let line = line.unwrap();
-        let port = line.split_once("address=127.0.0.1:").and_then(|(_, rest)| {
-            rest.split(|c: char| !c.is_ascii_digit()).next().and_then(|p| p.parse::<u16>().ok()).filter(|p| *p > 0)
-        });
-        if let Some(port) = port {
-            std::thread::spawn(move || lines.for_each(drop));
-            return format!("127.0.0.1:{port}");
-        }
-        seen.push_str(&line);
-        seen.push('\n');
-    }
-    panic!("prometheus ended: {seen}");
-}
-
-fn percent_encoded(text: &str) -> String {
-    text.bytes().fold(String::new(), |mut out, byte| {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' => out.push(char::from(byte)),
-            byte => write!(out, "%{byte:02X}").unwrap(),
-        }
-        out
-    })
+/// Answers an API request with its JSON.
+pub fn api(prometheus: &Prometheus, path: &str, params: &[(&str, &str)]) -> serde_json::Value {
+    let path = format!("/api/v1/{path}?{}", form(params));
+    send("GET", &prometheus.address, &path, &[], b"").unwrap().json()
 }
