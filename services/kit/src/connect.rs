@@ -8,6 +8,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use hickory_resolver::TokioResolver;
+use hickory_resolver::config::LookupIpStrategy;
+use hickory_resolver::proto::rr::Name;
 use tokio::net::TcpStream;
 use tokio::sync::OnceCell;
 
@@ -77,9 +79,11 @@ async fn resolve(host: &str) -> io::Result<Vec<IpAddr>> {
     }
     static RESOLVER: OnceCell<TokioResolver> = OnceCell::const_new();
     let resolver = RESOLVER.get_or_try_init(|| async { resolver() }).await?;
-    let asked = tokio::time::timeout(DEADLINE, resolver.lookup_ip(host)).await;
     let unknown =
         |reason: String| io::Error::new(io::ErrorKind::NotFound, format!("cannot resolve {host:?}: {reason}"));
+    // Not by `FromStr`, which refuses the underscores that names of containers and swarm services may have.
+    let name = Name::from_ascii(host).map_err(|error| unknown(error.to_string()))?;
+    let asked = tokio::time::timeout(DEADLINE, resolver.lookup_ip(name)).await;
     match asked {
         Ok(Ok(found)) => Ok(found.iter().collect()),
         Ok(Err(error)) => Err(unknown(error.to_string())),
@@ -91,6 +95,8 @@ async fn resolve(host: &str) -> io::Result<Vec<IpAddr>> {
 fn resolver() -> io::Result<TokioResolver> {
     let mut builder = TokioResolver::builder_tokio().map_err(io::Error::other)?;
     builder.options_mut().cache_size = 0;
+    // What `/etc/hosts` knows in one family must not wait for a server that is asked for the other.
+    builder.options_mut().ip_strategy = LookupIpStrategy::Ipv4thenIpv6;
     builder.build().map_err(io::Error::other)
 }
 
@@ -119,7 +125,9 @@ mod tests {
 
     #[tokio::test]
     async fn an_unknown_name_is_named() {
-        let error = connect(&"no-such-host.invalid:80".parse().unwrap()).await.unwrap_err();
-        assert!(error.to_string().contains("no-such-host.invalid"), "{error}");
+        for name in ["no-such-host.invalid", "tasks.no_such_host.invalid"] {
+            let error = connect(&format!("{name}:80").parse().unwrap()).await.unwrap_err();
+            assert!(error.to_string().contains(name) && !error.to_string().contains("characters"), "{error}");
+        }
     }
 }
