@@ -71,6 +71,13 @@ impl Container {
         docker(&["inspect", "-f", field, &self.name])
     }
 
+    /// Its address on the first of its networks, which this machine reaches too.
+    #[track_caller]
+    pub fn address(&self) -> String {
+        let all = self.inspect("{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}");
+        all.split_whitespace().next().unwrap_or_else(|| panic!("{} has no address", self.name)).to_owned()
+    }
+
     /// The port of the host behind which a published port of the container is.
     #[track_caller]
     pub fn published(&self, port: u16) -> u16 {
