@@ -4,23 +4,31 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 CARGO ?= cargo
 LOCAL := provisioning/local
+IMAGES := provisioning/images
+COMPOSE := provisioning/compose
 
-.PHONY: help setup setup-test build up down status run test check golden bench fuzz-smoke smoke fmt
+.PHONY: help setup setup-compose setup-test build up down status docker-image docker-compose-up docker-compose-down \
+	docker-compose-logs test check golden bench fuzz-smoke fmt
 
 help: ## List the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-zA-Z_-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST) \
+	@awk 'BEGIN {FS = ":.*## "} /^[a-zA-Z_-]+:.*## / {printf "  \033[1m%-20s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST) \
 		| { if [ -t 1 ]; then cat; else sed 's/\x1b\[[0-9;]*m//g'; fi; }
 
 setup: ## Install what `make up` needs (Debian packages), if it is missing
 	@$(LOCAL)/setup.sh up
 
+setup-compose: ## Install what the docker- targets need, if it is missing
+	@$(LOCAL)/setup.sh compose
+
 setup-test: ## Install what `make test` and `make bench` need besides, if it is missing
-	@$(LOCAL)/setup.sh up test
+	@$(LOCAL)/setup.sh up compose test
 
-build: ## Build agent and collector (release)
-	$(CARGO) build --release --locked -p atalaia-agent -p atalaia-collector
+# One kind of release build for all: static binaries, which run on the machine and in an empty image alike.
+build: ## Build every program (release, static: target/static)
+	@$(IMAGES)/binaries.sh
 
-up: setup build ## Run the main job: two InfluxDB, agent and collector; waits for the first points
+up: setup ## Run the main job: two InfluxDB, agent and collector; waits for the first points
+	@$(IMAGES)/binaries.sh atalaia-agent atalaia-collector
 	@$(LOCAL)/up.sh
 
 down: ## Stop everything that `make up` started (data stays under .atalaia/)
@@ -28,6 +36,20 @@ down: ## Stop everything that `make up` started (data stays under .atalaia/)
 
 status: ## Show what runs where, and the newest point of each recorded series
 	@$(LOCAL)/status.sh
+
+docker-image: setup-compose build ## Build the images of all programs; pull or make those of others
+	@$(LOCAL)/docker-engine.sh start
+	@$(IMAGES)/third-party.sh
+	@$(IMAGES)/build.sh
+
+docker-compose-up: docker-image ## Start everything in containers and wait until it is well
+	@$(COMPOSE)/all.sh up
+
+docker-compose-down: ## Stop and remove what docker-compose-up started (data stays in its volumes)
+	@$(COMPOSE)/all.sh down
+
+docker-compose-logs: ## Show what the containers say, and go on showing
+	@$(COMPOSE)/all.sh logs
 
 test: setup-test ## Install what the tests need and run everything that CI runs
 	@$(LOCAL)/test.sh
@@ -44,7 +66,7 @@ golden: ## Refresh the golden pages after a wanted change (read the diff)
 	UPDATE_GOLDEN=1 $(CARGO) test --locked -p agent-exposition -p agent-node -p agent-container
 	git diff --stat -- '*/golden/*'
 
-bench: setup-test build ## Measure agent and collector beside their peers, in one run, as ratios
+bench: setup-test ## Measure agent and collector beside their peers, in one run, as ratios
 	$(CARGO) bench --locked -p atalaia-agent --bench peers
 	$(CARGO) bench --locked -p atalaia-collector --bench peers
 

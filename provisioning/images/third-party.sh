@@ -42,7 +42,7 @@ start() {
   echo "$tree"
 }
 
-path='ENV PATH=/usr/local/bin:/usr/bin:/bin:/usr/lib/postgresql/15/bin'
+path='ENV PATH=/usr/local/bin:/usr/bin:/bin'
 entry='ENTRYPOINT ["/usr/local/bin/docker-entrypoint.sh"]'
 
 redis() {
@@ -56,18 +56,24 @@ redis() {
 }
 
 postgres() {
-  local tree programs=/usr/lib/postgresql/15/bin libraries=/usr/lib/postgresql/15/lib
-  [[ -x $programs/postgres ]] || need postgres postgresql-15 >/dev/null
+  local tree version programs program libraries
+  version=$(find /usr/lib/postgresql -mindepth 1 -maxdepth 1 -printf '%f\n' 2>/dev/null | sort -V | tail -n 1)
+  programs=/usr/lib/postgresql/$version/bin libraries=/usr/lib/postgresql/$version/lib
+  PATH=$programs need postgres postgresql >/dev/null
   tree=$(start postgres)
   copy "$tree" "$programs"/{postgres,initdb,pg_ctl,pg_isready,psql,pg_dump}
+  mkdir -p "$tree/usr/local/bin"
+  for program in "$programs"/{postgres,initdb,pg_ctl,pg_isready,psql,pg_dump}; do
+    ln -s "$program" "$tree/usr/local/bin/"
+  done
   # Without the just-in-time compiler, whose library is larger than all the rest; the server does without.
   find "$libraries" -name '*.so' ! -name 'llvmjit.so' -print0 | while IFS= read -r -d '' file; do copy "$tree" "$file"; done
   mkdir -p "$tree/usr/share/postgresql" "$tree/usr/lib/locale" "$tree/var/run/postgresql" "$tree/var/lib/postgresql/data"
-  cp -rL /usr/share/postgresql/15 "$tree/usr/share/postgresql/15"
+  cp -rL "/usr/share/postgresql/$version" "$tree/usr/share/postgresql/$version"
   cp -rL /usr/share/zoneinfo "$tree/usr/share/zoneinfo"
   cp -rL /usr/lib/locale/C.utf8 "$tree/usr/lib/locale/C.utf8"
   import "$tree" "$1" "$path" "$entry" 'CMD ["postgres"]' 'ENV PGDATA=/var/lib/postgresql/data' \
-    'VOLUME /var/lib/postgresql/data' 'EXPOSE 5432' "LABEL $label=\"$(versions postgresql-15)\""
+    'VOLUME /var/lib/postgresql/data' 'EXPOSE 5432' "LABEL $label=\"$(versions "postgresql-$version")\""
 }
 
 influxdb() {

@@ -1,30 +1,39 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that Atalaia's targets need, where they are missing.
 #   setup.sh up          what `make up` needs
-#   setup.sh up test     what `make test` and `make bench` need besides
+#   setup.sh compose     what the docker- targets need: the programs in the images of others are taken from these
+#                        packages where no registry answers
+#   setup.sh test        what `make test` and `make bench` need besides
 set -euo pipefail
 
 packages_up=(influxdb influxdb-client curl jq docker.io apparmor iptables iproute2 busybox-static)
-packages_test=(prometheus prometheus-node-exporter victoria-metrics openssl shellcheck)
+packages_compose=(
+  docker.io docker-compose apparmor iptables iproute2 busybox-static curl binutils redis-server redis-tools postgresql
+  influxdb influxdb-client netcat-openbsd
+)
+packages_test=(
+  prometheus prometheus-node-exporter victoria-metrics openssl shellcheck jq python3 chromium chromium-driver
+  nginx-light socat
+)
 
 wanted=()
 for part in "$@"; do
   case "$part" in
     up) wanted+=("${packages_up[@]}") ;;
+    compose) wanted+=("${packages_compose[@]}") ;;
     test) wanted+=("${packages_test[@]}") ;;
-    *) echo "setup: unknown part '$part'; the parts are: up test" >&2; exit 2 ;;
+    *) echo "setup: unknown part '$part'; the parts are: up compose test" >&2; exit 2 ;;
   esac
 done
 
-# An engine that answers already is as good as Debian's.
-if docker version --format '{{.Server.Version}}' >/dev/null 2>&1; then
-  kept=()
-  for package in "${wanted[@]}"; do [[ $package == docker.io || $package == apparmor ]] || kept+=("$package"); done
-  wanted=("${kept[@]}")
-fi
+# What does a package's work already is as good as the package.
+unneeded=()
+if docker version --format '{{.Server.Version}}' >/dev/null 2>&1; then unneeded+=(docker.io apparmor); fi
+if docker compose version >/dev/null 2>&1; then unneeded+=(docker-compose); fi
 
 missing=()
-for package in "${wanted[@]}"; do
+for package in $(printf '%s\n' "${wanted[@]}" | sort -u); do
+  [[ " ${unneeded[*]} " != *" $package "* ]] || continue
   dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q '^install ok installed$' || missing+=("$package")
 done
 if ((${#missing[@]} == 0)); then

@@ -24,9 +24,16 @@ provisioning/local/licences.sh
 step "build"
 cargo build --workspace --all-targets --locked --quiet
 
+step "release build"
+provisioning/images/binaries.sh
+
 step "a Docker engine for the tests that need one"
 provisioning/local/docker-engine.sh start
 trap 'provisioning/local/docker-engine.sh stop' EXIT
+
+step "images"
+provisioning/images/third-party.sh
+provisioning/images/build.sh
 
 step "tests"
 cargo test --workspace --locked

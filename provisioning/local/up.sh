@@ -4,7 +4,7 @@ set -euo pipefail
 # shellcheck source=provisioning/local/processes.sh
 source "$(dirname "${BASH_SOURCE[0]}")/processes.sh"
 
-bin=$root/target/release
+bin=${ATALAIA_BINARIES:-$root/target/static}
 mkdir -p "$state/bin" "$state/log"
 
 # claim NAME PORT…: true when the part must be started; ends the script when somebody else holds its port.
