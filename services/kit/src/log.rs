@@ -2,8 +2,11 @@
 
 use std::io::IsTerminal as _;
 
+use tracing_subscriber::Registry;
 use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::fmt::format::DefaultFields;
+use tracing_subscriber::fmt::{FormatEvent, MakeWriter};
+use tracing_subscriber::layer::{Layered, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// How lines look.
@@ -28,16 +31,37 @@ pub struct Settings {
     pub log_level: LevelFilter,
 }
 
+/// The events that are logged.
+pub type Events = Layered<Targets, Registry>;
+
 /// Starts to log events of the services down to the level, and warnings of others. Once, before anything else.
 pub fn start(settings: &Settings) {
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let events = events(settings);
+    match settings.log_format {
+        Format::Text => events.with(layer.with_ansi(std::io::stderr().is_terminal())).init(),
+        Format::Json => events.with(layer.json().flatten_event(true)).init(),
+    }
+}
+
+/// As [`start`], for a program whose lines of text have a form of their own, or that writes them elsewhere.
+pub fn start_as<E, W>(settings: &Settings, text: E, writer: W)
+where
+    E: FormatEvent<Events, DefaultFields> + Send + Sync + 'static,
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let layer = tracing_subscriber::fmt::layer().with_writer(writer).with_target(false).with_ansi(false);
+    let events = events(settings);
+    match settings.log_format {
+        Format::Text => events.with(layer.event_format(text)).init(),
+        Format::Json => events.with(layer.json().flatten_event(true)).init(),
+    }
+}
+
+fn events(settings: &Settings) -> Events {
     let others = Targets::new().with_default(settings.log_level.min(LevelFilter::WARN));
     // The crates of the services, and their binaries, which have names of their own.
     let ours = ["services", "file_transfer", "vote", "echo", "hits", "registry"];
     let targets = ours.iter().fold(others, |targets, name| targets.with_target(*name, settings.log_level));
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
-    let registry = tracing_subscriber::registry().with(targets);
-    match settings.log_format {
-        Format::Text => registry.with(layer.with_ansi(std::io::stderr().is_terminal())).init(),
-        Format::Json => registry.with(layer.json().flatten_event(true)).init(),
-    }
+    tracing_subscriber::registry().with(targets)
 }

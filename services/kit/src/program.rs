@@ -7,7 +7,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
-use crate::settings::{CommandLine, Task};
+use crate::settings::{CommandLine, Reader, Task};
 use crate::{Readiness, Shutdown, health, http, log, settings};
 
 /// Why a service ended before it was told to.
@@ -22,6 +22,20 @@ pub struct Program {
     pub about: &'static str,
     /// The HTTP port when `BIND_PORT` says nothing.
     pub port: u16,
+}
+
+/// What a program does in a way of its own; [`Custom::default`] is what all others do.
+pub struct Custom {
+    /// Reads the file that `CONFIG_FILE` names.
+    pub read_file: Reader,
+    /// Starts the log.
+    pub start_log: Box<dyn FnOnce(&log::Settings)>,
+}
+
+impl Default for Custom {
+    fn default() -> Self {
+        Self { read_file: settings::read, start_log: Box::new(log::start) }
+    }
 }
 
 /// What the kit hands to a service.
@@ -55,7 +69,16 @@ where
     S: clap::Args,
     F: Future<Output = Result<(), Failure>>,
 {
-    let command = match settings::parse::<S>(program) {
+    run_with(program, Custom::default(), service)
+}
+
+/// As [`run`], for a program that does some of it in a way of its own.
+pub fn run_with<S, F>(program: &Program, custom: Custom, service: impl FnOnce(S, Process) -> F) -> ExitCode
+where
+    S: clap::Args,
+    F: Future<Output = Result<(), Failure>>,
+{
+    let command = match settings::parse_with::<S>(program, custom.read_file) {
         Ok(command) => command,
         Err(refused) => return refused.print(program),
     };
@@ -67,6 +90,7 @@ where
         if let Some(Task::Health) = command.task {
             return health::check(&command.http).await.map_err(Failure::from);
         }
+        (custom.start_log)(&command.log);
         begin(program, command, service).await
     });
     // What still runs has had its grace.
@@ -86,7 +110,6 @@ where
     S: clap::Args,
     F: Future<Output = Result<(), Failure>>,
 {
-    log::start(&command.log);
     let mut registry = Registry::default();
     let build = Family::<[(&str, &str); 2], ConstGauge<i64>>::new_with_constructor(|| ConstGauge::new(1));
     drop(build.get_or_create(&[("service", program.name), ("version", env!("CARGO_PKG_VERSION"))]));

@@ -10,7 +10,7 @@ pub struct Entry {
     pub key: String,
     /// Right of it, without quotes around it.
     pub value: String,
-    /// Where it stands, from 1.
+    /// Where it stands, from 1; 0 if that is not known.
     pub line: usize,
 }
 
@@ -35,6 +35,14 @@ pub enum FileError {
         line: usize,
         /// What stands there.
         text: String,
+    },
+    /// It has not the form that the program's own reader wants.
+    #[error("{path}: {source}")]
+    Other {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A key stands there twice.
     #[error("{path}:{line}: {key} stands in line {first} already")]

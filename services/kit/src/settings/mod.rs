@@ -74,7 +74,18 @@ impl Refused {
 /// # Errors
 /// A flag, variable or line of the file is unknown or wrong, or the file cannot be read.
 pub fn parse<S: clap::Args>(program: &Program) -> Result<CommandLine<S>, Refused> {
-    parse_from(program, &mut std::env::args_os(), &|key| std::env::var_os(key))
+    parse_with(program, read)
+}
+
+/// Reads a file of settings, in order. A line of 0 means that it is not known.
+pub type Reader = fn(&Path) -> Result<Vec<Entry>, FileError>;
+
+/// As [`parse`], for a program whose file of settings has a form of its own.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_with<S: clap::Args>(program: &Program, read: Reader) -> Result<CommandLine<S>, Refused> {
+    parse_from(program, read, &mut std::env::args_os(), &|key| std::env::var_os(key))
 }
 
 /// The environment, as a function, for tests.
@@ -82,6 +93,7 @@ type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
 fn parse_from<S: clap::Args>(
     program: &Program,
+    read: Reader,
     words: &mut dyn Iterator<Item = OsString>,
     environment: Environment<'_>,
 ) -> Result<CommandLine<S>, Refused> {
@@ -92,7 +104,7 @@ fn parse_from<S: clap::Args>(
         .version(env!("CARGO_PKG_VERSION"))
         .mut_arg("bind_port", |arg| arg.default_value(program.port.to_string()).required(false));
     let mut origins = Origins::default();
-    let command = with_file(command, &words, environment, &mut origins)?;
+    let command = with_file(command, read, &words, environment, &mut origins)?;
     let mut command = with_secrets(command, environment, &mut origins)?;
     // Only a command that is built knows how its flags are written.
     command.build();
@@ -114,6 +126,7 @@ fn key(arg: &Arg) -> Option<String> {
 /// Makes the values of the file the defaults.
 fn with_file(
     mut command: Command,
+    read: Reader,
     words: &[OsString],
     environment: Environment<'_>,
     origins: &mut Origins,
@@ -125,7 +138,10 @@ fn with_file(
     };
     let known: Vec<String> = command.get_arguments().filter_map(key).filter(|key| key != "CONFIG_FILE").collect();
     for entry in read(&path).map_err(|error| Refused::Line(error.to_string()))? {
-        let place = format!("{}:{}", path.display(), entry.line);
+        let place = match entry.line {
+            0 => path.display().to_string(),
+            line => format!("{}:{line}", path.display()),
+        };
         if !known.contains(&entry.key) {
             let reason = format!("{place}: unknown key {:?}; known are {}", entry.key, known.join(", "));
             return Err(Refused::Line(reason));
@@ -217,12 +233,12 @@ mod tests {
     fn parse(words: &[&str], environment: &[(&str, &str)]) -> Result<CommandLine<Own>, String> {
         let words = std::iter::once("hits").chain(words.iter().copied()).map(OsString::from);
         let environment = |key: &str| environment.iter().find(|(k, _)| *k == key).map(|(_, value)| value.into());
-        parse_from(&PROGRAM, &mut words.collect::<Vec<_>>().into_iter(), &environment).map_err(
-            |refused| match refused {
+        parse_from(&PROGRAM, read, &mut words.collect::<Vec<_>>().into_iter(), &environment).map_err(|refused| {
+            match refused {
                 Refused::Line(line) => line,
                 Refused::Clap(error) => error.to_string(),
-            },
-        )
+            }
+        })
     }
 
     fn file(text: &str) -> tempfile::NamedTempFile {
