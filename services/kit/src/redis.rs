@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
-use redis::{Cmd, FromRedisValue, RedisConnectionInfo, RedisError};
+use redis::{Cmd, FromRedisValue, Pipeline, RedisConnectionInfo, RedisError, RedisResult};
 use tokio::sync::Mutex;
 
 use crate::connect::{Address, connect};
@@ -101,10 +101,29 @@ impl Client {
     /// # Errors
     /// See [`Error`].
     pub async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Error> {
-        let mut connection = self.connection().await?;
-        match tokio::time::timeout(DEADLINE, command.query_async(&mut connection.commands)).await {
+        let connection = self.connection().await?;
+        let mut commands = connection.commands.clone();
+        self.within(&connection, command.query_async(&mut commands)).await
+    }
+
+    /// Sends several commands at once and waits for their answers, 2 seconds at most for all. None is sent twice.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn ask_all<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T, Error> {
+        let connection = self.connection().await?;
+        let mut link = connection.commands.clone();
+        self.within(&connection, commands.query_async(&mut link)).await
+    }
+
+    async fn within<T>(
+        &self,
+        connection: &Connection,
+        asked: impl Future<Output = RedisResult<T>>,
+    ) -> Result<T, Error> {
+        match tokio::time::timeout(DEADLINE, asked).await {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(self.explain(&connection, &error)),
+            Ok(Err(error)) => Err(self.explain(connection, &error)),
             Err(_) => {
                 // A server that hangs is not asked again over this connection.
                 connection.open.store(false, Ordering::Relaxed);
