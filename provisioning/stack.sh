@@ -21,9 +21,8 @@ deploy() {
   if [[ -z ${AGENTS:-} ]]; then
     AGENTS=$(docker node ls -q | xargs docker node inspect -f "{{.Status.Addr}}" | sed "s/.*/\"&:${AGENT_PORT:-9100}\"/" | paste -sd,)
   fi
-  if [[ -z ${ROOT_PROPAGATION:-} && $(findmnt -no PROPAGATION /) == private ]]; then ROOT_PROPAGATION=rprivate; fi
   CONFIG_SUM=$(cat stack/prometheus.yml compose/echo/server.conf ../rules/*.rules.yml | sha256sum | cut -c 1-12)
-  export AGENTS CONFIG_SUM ROOT_PROPAGATION
+  export AGENTS CONFIG_SUM
   docker stack deploy --resolve-image never --prune -c stack.yml "$STACK"
 }
 

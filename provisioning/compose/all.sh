@@ -12,8 +12,6 @@ source ../local/processes.sh
 project=${COMPOSE_PROJECT_NAME:-atalaia}
 if docker compose version >/dev/null 2>&1; then compose=(docker compose); else compose=(docker-compose); fi
 compose+=(-p "$project" -f all.yml)
-# A machine whose root is not shared (no systemd) cannot hand on what is mounted later.
-if [[ -z ${ROOT_PROPAGATION:-} && $(findmnt -no PROPAGATION /) == private ]]; then export ROOT_PROPAGATION=rprivate; fi
 
 ports=(
   "${VOTE_PORT:-5000}" "${RESULT_PORT:-5002}" "${FILES_PORT:-5001}" "${REGISTRY_PORT:-5004}" "${HITS_PORT:-5003}"

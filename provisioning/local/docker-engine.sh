@@ -55,6 +55,13 @@ mount_cgroups() {
   [[ -d $base/memory && -d $base/cpu ]] || fail "the kernel mounts neither cgroup v2 nor the v1 controllers"
 }
 
+# What systemd does at boot: mounts of this machine are seen in containers that ask for it (the agent's does).
+share_mounts() {
+  if [[ $(findmnt -no PROPAGATION /) == private ]]; then
+    mount --make-rshared / || fail "cannot make the mounts of this machine shared; is this root?"
+  fi
+}
+
 start() {
   local version pid
   command -v docker >/dev/null || fail "the docker command is missing; make setup installs docker.io"
@@ -73,6 +80,7 @@ start() {
     return 0
   fi
   mount_cgroups
+  share_mounts
   # The file of an engine that was killed would stop the new one.
   if ! our_pid >/dev/null; then rm -f "$pidfile"; fi
   setsid dockerd --host "unix://$socket" --data-root "$state/data" --exec-root /run/atalaia-docker --pidfile "$pidfile" \
