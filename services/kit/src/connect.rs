@@ -10,6 +10,7 @@ use std::time::Duration;
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::LookupIpStrategy;
 use hickory_resolver::proto::rr::Name;
+use rustix::net::sockopt;
 use tokio::net::TcpStream;
 use tokio::sync::OnceCell;
 
@@ -60,6 +61,7 @@ pub async fn connect(address: &Address) -> io::Result<TcpStream> {
         match tokio::time::timeout(DEADLINE, TcpStream::connect(SocketAddr::new(ip, address.port))).await {
             Ok(Ok(stream)) => {
                 stream.set_nodelay(true)?;
+                notice_loss(&stream)?;
                 return Ok(stream);
             }
             Ok(Err(error)) => last = error,
@@ -67,6 +69,16 @@ pub async fn connect(address: &Address) -> io::Result<TcpStream> {
         }
     }
     Err(last)
+}
+
+/// Has a peer that vanished without a word, with its machine or the network, noticed within half a minute.
+fn notice_loss(stream: &TcpStream) -> io::Result<()> {
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, Duration::from_secs(15))?;
+    sockopt::set_tcp_keepintvl(stream, Duration::from_secs(5))?;
+    sockopt::set_tcp_keepcnt(stream, 3)?;
+    sockopt::set_tcp_user_timeout(stream, 30_000)?;
+    Ok(())
 }
 
 /// The addresses of a name, never from a cache: those of containers change.

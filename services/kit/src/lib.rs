@@ -34,6 +34,6 @@ pub mod settings;
 mod shutdown;
 
 pub use http::refusal::Refusal;
-pub use program::{Custom, Failure, Process, Program, run, run_with};
+pub use program::{Custom, Failure, Process, Program, run, run_tool, run_with};
 pub use readiness::Readiness;
 pub use shutdown::Shutdown;

@@ -58,6 +58,14 @@ where
     }
 }
 
+/// Has panics told as events of the log, in its form, and not as text of their own.
+pub(crate) fn take_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, "panicked: {}", panic.payload_as_str().unwrap_or_default());
+    }));
+}
+
 fn events(settings: &Settings) -> Events {
     let others = Targets::new().with_default(settings.log_level.min(LevelFilter::WARN));
     // The crates of the services, and their binaries, which have names of their own.

@@ -1,5 +1,6 @@
 //! From the command line to a running service and back to an exit code.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use axum::Router;
@@ -91,6 +92,7 @@ where
             return health::check(&command.http).await.map_err(Failure::from);
         }
         (custom.start_log)(&command.log);
+        log::take_panics();
         begin(program, command, service).await
     });
     // What still runs has had its grace.
@@ -120,8 +122,41 @@ where
 
 /// Prints an error with its causes on one line.
 fn fail(program: &Program, error: &(dyn std::error::Error + 'static)) -> ExitCode {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    let line: Vec<String> = causes.map(ToString::to_string).collect();
-    eprintln!("{}: {}", program.name, line.join(": "));
+    tell(program, &in_one_line(error));
     ExitCode::FAILURE
+}
+
+/// Writes a line to standard error. With that closed there is nobody to tell.
+pub(crate) fn tell(program: &Program, line: &str) {
+    let _ = writeln!(std::io::stderr(), "{}: {line}", program.name);
+}
+
+/// An error and its causes.
+pub(crate) fn in_one_line(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// Reads the settings of a tool that serves nothing, such as an interactive client, and runs it. Exit codes as in
+/// [`run`].
+pub fn run_tool<S, F>(program: &Program, tool: impl FnOnce(S) -> F) -> ExitCode
+where
+    S: clap::Args,
+    F: Future<Output = Result<(), Failure>>,
+{
+    let settings = match settings::parse_tool::<S>(program) {
+        Ok(settings) => settings,
+        Err(refused) => return refused.print(program),
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(program, &error),
+    };
+    let ended = runtime.block_on(tool(settings));
+    // A thread may still wait for standard input.
+    runtime.shutdown_background();
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(program, error.as_ref()),
+    }
 }

@@ -1,6 +1,7 @@
 //! HTTP: within limits, measured, with the pages that every service has.
 
 mod metrics;
+mod panic;
 pub mod refusal;
 mod server;
 mod stall;
@@ -56,7 +57,7 @@ impl Settings {
 
 /// The address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}: {source}; BIND_ADDRESS and BIND_PORT choose another")]
+#[error("cannot listen on {address} (BIND_ADDRESS and BIND_PORT choose another)")]
 pub struct ListenError {
     /// Where.
     pub address: SocketAddr,
@@ -96,6 +97,7 @@ pub async fn serve(
         .merge(pages)
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(axum::middleware::map_request(move |request| stall::bound(request, idle)))
+        .layer(axum::middleware::from_fn(panic::answer))
         .layer(axum::middleware::from_fn_with_state(metrics, metrics::measure));
     server::serve(listener, router, settings, shutdown).await;
 }

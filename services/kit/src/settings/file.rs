@@ -19,7 +19,7 @@ pub struct Entry {
 #[non_exhaustive]
 pub enum FileError {
     /// It cannot be read.
-    #[error("cannot read settings file {path}: {source}")]
+    #[error("cannot read settings file {path}")]
     Read {
         /// Which.
         path: PathBuf,
@@ -37,7 +37,7 @@ pub enum FileError {
         text: String,
     },
     /// It has not the form that the program's own reader wants.
-    #[error("{path}: {source}")]
+    #[error("settings file {path}")]
     Other {
         /// Which file.
         path: PathBuf,

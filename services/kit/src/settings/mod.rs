@@ -1,5 +1,6 @@
 //! Settings from flags, the environment and a file, in this order: a flag wins over the environment, the environment
-//! over the file, the file over the default. What is wrong is told in one line that names the key and where it stands.
+//! over the file, the file over the default. A variable that is set to nothing counts as not set, since compose files
+//! say it that way (`KEY: ${KEY:-}`). What is wrong is told in one line that names the key and where it stands.
 
 mod file;
 
@@ -8,12 +9,13 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use clap::builder::Resettable;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Arg, Command, CommandFactory as _, FromArgMatches as _};
+use clap::{Arg, Command, CommandFactory as _};
 
 pub use file::{Entry, FileError, read};
 
-use crate::program::Program;
+use crate::program::{Program, in_one_line, tell};
 use crate::{http, log};
 
 /// What the command line of every service holds.
@@ -34,6 +36,16 @@ pub struct CommandLine<S: clap::Args> {
     /// Nothing: serve.
     #[command(subcommand)]
     pub task: Option<Task>,
+}
+
+/// What the command line of a tool holds, which serves nothing and logs nothing.
+#[derive(Debug, clap::Parser)]
+struct ToolLine<S: clap::Args> {
+    #[command(flatten)]
+    own: S,
+    /// File with settings: a line `KEY=VALUE` each, the keys as in the environment.
+    #[arg(long, env = "CONFIG_FILE", value_name = "PATH")]
+    config_file: Option<PathBuf>,
 }
 
 /// What a service does besides serving.
@@ -57,7 +69,7 @@ impl Refused {
     pub fn print(self, program: &Program) -> ExitCode {
         match self {
             Self::Line(line) => {
-                eprintln!("{}: {line}", program.name);
+                tell(program, &line);
                 ExitCode::from(2)
             }
             Self::Clap(error) => {
@@ -88,6 +100,16 @@ pub fn parse_with<S: clap::Args>(program: &Program, read: Reader) -> Result<Comm
     parse_from(program, read, &mut std::env::args_os(), &|key| std::env::var_os(key))
 }
 
+/// As [`parse`], for a tool that serves nothing and logs nothing.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_tool<S: clap::Args>(program: &Program) -> Result<S, Refused> {
+    let words = std::env::args_os().collect();
+    let line: ToolLine<S> = matched(ToolLine::<S>::command(), program, read, words, &|key| std::env::var_os(key))?;
+    Ok(line.own)
+}
+
 /// The environment, as a function, for tests.
 type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
@@ -97,26 +119,51 @@ fn parse_from<S: clap::Args>(
     words: &mut dyn Iterator<Item = OsString>,
     environment: Environment<'_>,
 ) -> Result<CommandLine<S>, Refused> {
-    let words: Vec<OsString> = words.collect();
     let command = CommandLine::<S>::command()
-        .name(program.name)
-        .about(program.about)
-        .version(env!("CARGO_PKG_VERSION"))
         .mut_arg("bind_port", |arg| arg.default_value(program.port.to_string()).required(false));
-    let mut origins = Origins::default();
-    let command = with_file(command, read, &words, environment, &mut origins)?;
-    let mut command = with_secrets(command, environment, &mut origins)?;
-    // Only a command that is built knows how its flags are written.
-    command.build();
-    let keys = keys(&command);
-    let matched = command.try_get_matches_from(words).and_then(|found| CommandLine::from_arg_matches(&found));
-    matched.map_err(|error| origins.explain(error, &keys, environment))
+    matched(command, program, read, words.collect(), environment)
 }
 
-/// The environment's name of each flag: flag as clap writes it → key.
-fn keys(command: &Command) -> BTreeMap<String, String> {
-    let known = command.get_arguments().filter_map(|arg| Some((arg.to_string(), key(arg)?)));
+/// Fills the command line from all places.
+fn matched<P: clap::Parser>(
+    command: Command,
+    program: &Program,
+    read: Reader,
+    words: Vec<OsString>,
+    environment: Environment<'_>,
+) -> Result<P, Refused> {
+    let command = command.name(program.name).about(program.about).version(env!("CARGO_PKG_VERSION"));
+    let full: Environment<'_> = &|key| environment(key).filter(|value| !value.is_empty());
+    let mut origins = Origins::default();
+    let command = with_file(command, read, &words, full, &mut origins)?;
+    let command = with_secrets(command, full, &mut origins)?;
+    let keys = keys(command.clone());
+    let matched = without_empty(command, environment).try_get_matches_from(words);
+    matched.and_then(|found| P::from_arg_matches(&found)).map_err(|error| origins.explain(error, &keys, full))
+}
+
+/// The environment's name of each flag, and whether its value is a secret: flag as clap writes it → key.
+fn keys(mut command: Command) -> BTreeMap<String, Key> {
+    // Only a command that is built knows how its flags are written.
+    command.build();
+    let known = command.get_arguments().filter_map(|arg| {
+        let key = Key { name: key(arg)?, secret: arg.is_hide_env_values_set() };
+        Some((arg.to_string(), key))
+    });
     known.collect()
+}
+
+struct Key {
+    name: String,
+    secret: bool,
+}
+
+/// Keeps clap, which reads the environment itself, from variables that are set to nothing.
+fn without_empty(command: Command, environment: Environment<'_>) -> Command {
+    command.mut_args(|arg| match key(&arg).and_then(|key| environment(&key)) {
+        Some(value) if value.is_empty() => arg.env(Resettable::Reset),
+        _ => arg,
+    })
 }
 
 fn key(arg: &Arg) -> Option<String> {
@@ -133,11 +180,13 @@ fn with_file(
 ) -> Result<Command, Refused> {
     let found = command.clone().ignore_errors(true).try_get_matches_from(words).ok();
     let flag = found.and_then(|found| found.get_one::<PathBuf>("config_file").cloned());
+    // Clap has looked into the environment too.
+    let flag = flag.filter(|path| !path.as_os_str().is_empty());
     let Some(path) = flag.or_else(|| environment("CONFIG_FILE").map(PathBuf::from)) else {
         return Ok(command);
     };
     let known: Vec<String> = command.get_arguments().filter_map(key).filter(|key| key != "CONFIG_FILE").collect();
-    for entry in read(&path).map_err(|error| Refused::Line(error.to_string()))? {
+    for entry in read(&path).map_err(|error| Refused::Line(in_one_line(&error)))? {
         let place = match entry.line {
             0 => path.display().to_string(),
             line => format!("{}:{line}", path.display()),
@@ -146,8 +195,10 @@ fn with_file(
             let reason = format!("{place}: unknown key {:?}; known are {}", entry.key, known.join(", "));
             return Err(Refused::Line(reason));
         }
-        origins.of.insert(entry.key.clone(), place);
-        command = with_default(command, &entry.key, entry.value);
+        if !entry.value.is_empty() {
+            origins.of.insert(entry.key.clone(), place);
+            command = with_default(command, &entry.key, entry.value);
+        }
     }
     Ok(command)
 }
@@ -185,32 +236,58 @@ struct Origins {
 
 impl Origins {
     /// Names key and place where clap would name a flag that nobody typed.
-    fn explain(&self, error: clap::Error, keys: &BTreeMap<String, String>, environment: Environment<'_>) -> Refused {
-        let text = |kind| match error.get(kind) {
-            Some(ContextValue::String(text)) => Some(text.clone()),
-            Some(ContextValue::Strings(texts)) => Some(texts.join(", ")),
+    fn explain(&self, error: clap::Error, keys: &BTreeMap<String, Key>, environment: Environment<'_>) -> Refused {
+        let line = match error.kind() {
+            ErrorKind::ValueValidation | ErrorKind::InvalidValue => self.wrong(&error, keys, environment),
+            ErrorKind::MissingRequiredArgument => missing(&error, keys),
+            ErrorKind::InvalidUtf8 => {
+                let mut names = keys.values().map(|key| &key.name);
+                let name = names.find(|name| environment(name).is_some_and(|value| value.to_str().is_none()));
+                name.map(|name| format!("{name} (environment): not UTF-8"))
+            }
             _ => None,
         };
-        let (flag, value) = (text(ContextKind::InvalidArg), text(ContextKind::InvalidValue).unwrap_or_default());
-        let Some(key) = flag.as_ref().and_then(|flag| keys.get(flag)) else { return Refused::Clap(error) };
-        match error.kind() {
-            ErrorKind::ValueValidation | ErrorKind::InvalidValue => {
-                let place = match (environment(key), self.of.get(key)) {
-                    (Some(set), _) if set.to_string_lossy() == value => "environment",
-                    (None, Some(place)) => place,
-                    // As typed on the command line: clap's words fit.
-                    _ => return Refused::Clap(error),
-                };
-                let cause = std::error::Error::source(&error).map(ToString::to_string);
-                let right = text(ContextKind::ValidValue).map(|valid| format!("one of {valid} is right"));
-                let reason = cause.or(right).unwrap_or_else(|| "not a right value".to_owned());
-                Refused::Line(format!("{key} ({place}): {value:?}: {reason}"))
-            }
-            ErrorKind::MissingRequiredArgument => {
-                Refused::Line(format!("{key} is missing: set it, or give {}", flag.unwrap_or_default()))
-            }
-            _ => Refused::Clap(error),
+        line.map_or(Refused::Clap(error), Refused::Line)
+    }
+
+    /// None for a value that was typed on the command line: clap's words fit.
+    fn wrong(&self, error: &clap::Error, keys: &BTreeMap<String, Key>, environment: Environment<'_>) -> Option<String> {
+        let flag = texts(error, ContextKind::InvalidArg).pop()?;
+        let value = texts(error, ContextKind::InvalidValue).pop().unwrap_or_default();
+        let Key { name, secret } = keys.get(&flag)?;
+        let place = match (environment(name), self.of.get(name)) {
+            (Some(set), _) if set.to_string_lossy() == value => "environment",
+            (None, Some(place)) => place,
+            _ => return None,
+        };
+        if *secret {
+            return Some(format!("{name} ({place}): not a right value"));
         }
+        let right = texts(error, ContextKind::ValidValue).join(", ");
+        let reason = match std::error::Error::source(error) {
+            Some(cause) => cause.to_string(),
+            None if right.is_empty() => "not a right value".to_owned(),
+            None => format!("one of {right} is right"),
+        };
+        Some(format!("{name} ({place}): {value:?}: {reason}"))
+    }
+}
+
+fn missing(error: &clap::Error, keys: &BTreeMap<String, Key>) -> Option<String> {
+    let flags = texts(error, ContextKind::InvalidArg);
+    let names: Option<Vec<&str>> = flags.iter().map(|flag| keys.get(flag).map(|key| key.name.as_str())).collect();
+    match names?.as_slice() {
+        [] => None,
+        [name] => Some(format!("{name} is missing: set it, or give {}", flags.join(" "))),
+        names => Some(format!("{} are missing: set them, or give {}", names.join(", "), flags.join(" "))),
+    }
+}
+
+fn texts(error: &clap::Error, kind: ContextKind) -> Vec<String> {
+    match error.get(kind) {
+        Some(ContextValue::String(text)) => vec![text.clone()],
+        Some(ContextValue::Strings(texts)) => texts.clone(),
+        _ => Vec::new(),
     }
 }
 
