@@ -1,3 +1,12 @@
-//! The program `vote-result`.
+//! The page that shows the result.
 
-fn main() {}
+use std::process::ExitCode;
+
+use services_kit as kit;
+
+fn main() -> ExitCode {
+    kit::run(
+        &kit::Program { name: "vote-result", about: "Shows the votes in PostgreSQL, live.", port: 5002 },
+        services_voting::result::serve,
+    )
+}

@@ -1,3 +1,12 @@
-//! The program `vote`.
+//! The page that takes votes.
 
-fn main() {}
+use std::process::ExitCode;
+
+use services_kit as kit;
+
+fn main() -> ExitCode {
+    kit::run(
+        &kit::Program { name: "vote", about: "Takes votes and queues them in Redis.", port: 5000 },
+        services_voting::vote::serve,
+    )
+}
