@@ -46,7 +46,7 @@ pub fn kill(pid: u32) {
     signal(&[first], Signal::STOP);
     let family = family(pid);
     signal(&family, Signal::KILL);
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(30);
     while family.iter().any(|&pid| stat(pid).is_some_and(|(_, runs)| runs)) {
         assert!(Instant::now() < deadline, "processes {family:?} outlive kill -9");
         std::thread::sleep(Duration::from_millis(2));
