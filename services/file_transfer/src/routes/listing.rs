@@ -75,7 +75,7 @@ fn rows(entries: &[Entry]) -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(
             rows,
-            "<tr><td><a href=\"/files/{path}\">{shown}</a></td><td class=\"number\">{bytes}</td>\
+            "<tr><td class=\"name\"><a href=\"/files/{path}\">{shown}</a></td><td class=\"number\">{bytes}</td>\
              <td><time datetime=\"{moment}\">{day}</time></td></tr>"
         );
     }
@@ -130,7 +130,7 @@ mod tests {
         let modified = SystemTime::UNIX_EPOCH + Duration::from_millis(1_500);
         assert_eq!(
             rows(&[Entry { name, bytes: 7, modified }]),
-            "<tr><td><a href=\"/files/%3Cb%3E%22%26%27%2Etxt\">&lt;b&gt;&quot;&amp;'.txt</a></td>\
+            "<tr><td class=\"name\"><a href=\"/files/%3Cb%3E%22%26%27%2Etxt\">&lt;b&gt;&quot;&amp;'.txt</a></td>\
              <td class=\"number\">7</td>\
              <td><time datetime=\"1970-01-01T00:00:01.5Z\">1970-01-01 00:00:01</time></td></tr>\n"
         );
