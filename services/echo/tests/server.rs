@@ -6,7 +6,7 @@ mod support;
 
 use std::process::Command;
 
-use provisioning_parts::{eventually, program};
+use provisioning_parts::{Start, eventually, free_port, program};
 use support::{Peer, RECEIVED, Server, piped};
 
 /// Lines of all kinds of bytes, without their ends.
@@ -82,12 +82,15 @@ fn the_log_has_its_form() {
 
 #[test]
 fn the_log_may_be_json() {
-    let mut server = Server::start(&[("LOG_FORMAT", "json")]);
-    let mut peer = server.connect();
+    let port = free_port().to_string();
+    let env = [("SERVER_PORT", port.as_str()), ("BIND_PORT", "0"), ("LOG_FORMAT", "json")];
+    let mut process = Start::new(env!("CARGO_BIN_EXE_echo-server")).clean_environment().envs(env).spawn();
+    process.await_output("the first line", |log| log.contains("Proceed to accept").then_some(()));
+    let mut peer = Peer::connect(&format!("127.0.0.1:{port}"));
     peer.say("a\"\x1b[0m\n");
     peer.hear();
     let find = |log: &str| log.lines().find(|line| line.contains("Message received")).map(str::to_owned);
-    let line = server.service.process().await_output("the message", find);
+    let line = process.await_output("the message", find);
     assert!(line.starts_with('{') && line.contains(r#"Msg: b'a\"\\x1b[0m'""#), "{line}");
 }
 

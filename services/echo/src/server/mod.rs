@@ -131,8 +131,9 @@ async fn accept(listener: &TcpListener, metrics: &Metrics) -> (TcpStream, Peer) 
 
 /// Lets each connection send its last answers.
 async fn close(places: &Places, mut connections: JoinSet<()>, metrics: &Metrics) {
-    let open = places.close();
-    tracing::info!("Closing {open} connections");
+    while connections.try_join_next().is_some() {}
+    tracing::info!("Closing {} connections", connections.len());
+    places.close();
     let all = async { while connections.join_next().await.is_some() {} };
     if timeout(GRACE, all).await.is_err() {
         let left = connections.len();

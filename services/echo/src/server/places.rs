@@ -109,13 +109,12 @@ impl Places {
         None
     }
 
-    /// Tells all to leave because the server ends; gives how many there are.
-    pub(super) fn close(&self) -> usize {
+    /// Tells all to leave because the server ends.
+    pub(super) fn close(&self) {
         let mut taken = self.taken.lock();
         for leave in taken.by.values_mut().filter_map(|holder| holder.leave.take()) {
             let _ = leave.send(Leave::Shutdown);
         }
-        taken.by.len()
     }
 
     fn since_began(&self, now: Instant) -> u64 {
@@ -164,7 +163,7 @@ mod tests {
         assert!(told_first.try_recv().is_err(), "one is enough");
         drop(_second);
         let (_third, _) = third.await.unwrap();
-        assert_eq!(places.close(), 2);
+        places.close();
         assert_eq!(told_first.await, Ok(Leave::Shutdown));
     }
 
