@@ -179,4 +179,64 @@ mod tests {
         assert_eq!(one.bytes, 1 << 20);
         assert!(one.entry.len() < REJECTED_BYTES + 100);
     }
+
+    async fn queue(redis: &provisioning_parts::Redis) -> Queue {
+        let settings =
+            kit::redis::Settings { redis_host: "127.0.0.1".to_owned(), redis_port: redis.port, redis_password: None };
+        Queue::open(&settings).await.unwrap()
+    }
+
+    fn push(redis: &provisioning_parts::Redis, messages: &[&str]) {
+        redis.command(&[&["RPUSH", LIST], messages].concat());
+    }
+
+    #[tokio::test]
+    async fn what_is_read_stays_until_it_is_cut_and_what_comes_meanwhile_stays_too() {
+        let redis = provisioning_parts::Redis::start();
+        let mut queue = queue(&redis).await;
+        assert!(queue.peek().await.unwrap().messages.is_empty());
+        push(&redis, &["1", "2"]);
+        assert_eq!(queue.peek().await.unwrap().messages, [b"1", b"2"]);
+        push(&redis, &["3"]);
+        assert_eq!(queue.peek().await.unwrap().messages.len(), 3);
+        push(&redis, &["4"]);
+        assert!(queue.cut(3, &[Rejected::new(Flaw::NotJson, b"2")]).await.unwrap());
+        assert_eq!(redis.command(&["LRANGE", LIST, "0", "-1"]), "4");
+        assert_eq!(redis.command(&["GET", TAKEN]), "3");
+        assert_eq!(redis.command(&["LLEN", REJECTED]), "1");
+    }
+
+    #[tokio::test]
+    async fn one_that_slept_while_another_cut_cuts_nothing_and_keeps_nothing() {
+        let redis = provisioning_parts::Redis::start();
+        let (mut sleeper, mut other) = (queue(&redis).await, queue(&redis).await);
+        push(&redis, &["1", "2", "3"]);
+        assert_eq!(sleeper.peek().await.unwrap().messages.len(), 3);
+        assert_eq!(other.peek().await.unwrap().messages.len(), 3);
+        assert!(other.cut(3, &[]).await.unwrap());
+        push(&redis, &["4", "5", "6"]);
+        assert!(!sleeper.cut(3, &[Rejected::new(Flaw::NotJson, b"1")]).await.unwrap());
+        assert_eq!(redis.command(&["LRANGE", LIST, "0", "-1"]), "4\n5\n6");
+        assert_eq!(redis.command(&["EXISTS", REJECTED]), "0");
+        // It looks again, and goes on.
+        assert_eq!(sleeper.peek().await.unwrap().messages.len(), 3);
+        assert!(sleeper.cut(3, &[]).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_batch_has_a_bound_in_messages_and_in_bytes() {
+        let redis = provisioning_parts::Redis::start();
+        let mut queue = queue(&redis).await;
+        redis.command(&["EVAL", "for i = 1, 1500 do redis.call('RPUSH', 'votes', i) end", "0"]);
+        let batch = queue.peek().await.unwrap();
+        assert_eq!((batch.messages.len(), batch.is_full()), (BATCH_MESSAGES, true));
+        assert_eq!(batch.messages.last().unwrap(), b"1000");
+        assert!(queue.cut(BATCH_MESSAGES, &[]).await.unwrap());
+        let batch = queue.peek().await.unwrap();
+        assert_eq!((batch.messages.len(), batch.is_full()), (500, false));
+        redis.command(&["DEL", LIST]);
+        redis.command(&["EVAL", "for i = 1, 300 do redis.call('RPUSH', 'votes', string.rep('x', 20000)) end", "0"]);
+        let batch = queue.peek().await.unwrap();
+        assert_eq!((batch.messages.len(), batch.is_full()), (SLICE, true));
+    }
 }

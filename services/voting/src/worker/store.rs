@@ -99,3 +99,74 @@ impl Store {
         self.session.within(self.session.client.batch_execute("SELECT 1")).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use provisioning_parts::{Postgres, eventually};
+
+    use super::*;
+    use crate::database::Settings;
+    use crate::options::Choice;
+
+    async fn session(postgres: &Postgres) -> Session {
+        let settings = Settings {
+            database_url: Some(postgres.url()),
+            postgres_host: String::new(),
+            postgres_port: 0,
+            postgres_user: String::new(),
+            postgres_password: None,
+            postgres_db: String::new(),
+        };
+        let session = Session::open(&settings.target().unwrap()).await.unwrap();
+        prove_alive(&session).await.unwrap();
+        session
+    }
+
+    fn ballot(voter: &str, vote: Choice) -> Ballot {
+        Ballot { voter_id: voter.to_owned(), vote }
+    }
+
+    #[tokio::test]
+    async fn who_loses_the_lock_cannot_store_any_more() {
+        let postgres = Postgres::start();
+        let (one, other) = (session(&postgres).await, session(&postgres).await);
+        assert!(claim(&one).await.unwrap());
+        assert!(!claim(&other).await.unwrap());
+        let store = Store::open(one).await.unwrap();
+        assert!(store.put(vec![ballot("1", Choice::A)]).await.unwrap().is_empty());
+        // As it does with a session that is idle for too long.
+        postgres.query("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted");
+        eventually(10, "the lock is free", || {
+            let held = postgres.query("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted");
+            held.is_empty().then_some(()).ok_or_else(|| format!("{held:?}"))
+        });
+        assert!(claim(&other).await.unwrap());
+        assert!(Store::open(other).await.unwrap().put(vec![ballot("1", Choice::B)]).await.unwrap().is_empty());
+        assert!(store.put(vec![ballot("1", Choice::A)]).await.is_err());
+        assert_eq!(postgres.query("SELECT id, vote FROM votes"), [["1", "b"]]);
+    }
+
+    #[tokio::test]
+    async fn the_server_ends_sessions_that_show_no_life() {
+        let postgres = Postgres::start();
+        let session = session(&postgres).await;
+        for (name, want) in [("idle_session_timeout", "15s"), ("statement_timeout", "4s"), ("synchronous_commit", "on")]
+        {
+            let row = session.client.query_one(&format!("SHOW {name}"), &[]).await.unwrap();
+            assert_eq!(row.get::<_, &str>(0), want, "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn one_that_the_table_does_not_take_is_given_back_and_the_others_are_stored() {
+        let postgres = Postgres::start();
+        postgres.query("CREATE TABLE votes (id VARCHAR(255) NOT NULL UNIQUE CHECK (id NOT LIKE 'bad%'), vote VARCHAR(255) NOT NULL)");
+        let store = Store::open(session(&postgres).await).await.unwrap();
+        let ids = ["1", "bad1", "2", "3", "bad2", "4", "5"];
+        let refused = store.put(ids.iter().map(|id| ballot(id, Choice::A)).collect()).await.unwrap();
+        let mut refused: Vec<_> = refused.into_iter().map(|ballot| ballot.voter_id).collect();
+        refused.sort();
+        assert_eq!(refused, ["bad1", "bad2"]);
+        assert_eq!(postgres.query("SELECT count(*) FROM votes"), [["5"]]);
+    }
+}
