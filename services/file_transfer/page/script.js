@@ -8,6 +8,9 @@ const input = byId("file");
 const drop = byId("drop");
 const table = byId("files");
 
+// Without a script, the field itself is what people use.
+drop.classList.add("scripted");
+
 // Uploads go one after another: together they would only share the same line.
 const waiting = [];
 let busy = false;
