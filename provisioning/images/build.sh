@@ -11,29 +11,31 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 binaries=${ATALAIA_BINARIES:-target/static}
 tag=${ATALAIA_TAG:-local}
 staging=.atalaia/images
+declare -A staged
 
-# The folder that is sent to the engine: the binary, an empty folder that volumes are mounted over and take their
-# owner from, and the certificate authorities that this machine trusts.
+# The folder that is sent to the engine for a Dockerfile: its binaries, an empty folder that volumes are mounted over
+# and take their owner from, and the certificate authorities that this machine trusts. All binaries of the file, since
+# the oldest builder goes through the stages of the others before the one that it is asked for.
 stage() {
-  local name=$1 binary=$2 folder=$staging/$1
-  if [[ ! -x $binaries/$binary ]]; then
-    echo "images: $binaries/$binary is missing; make build builds it" >&2
-    exit 1
-  fi
+  local dockerfile=$1 folder=$2 binary
   rm -rf "$folder"
   mkdir -p "$folder/data"
-  strip -s -o "$folder/$binary" "$binaries/$binary"
-  # Only the collector meets TLS peers. A machine that trusts nobody makes one that trusts nobody.
-  if [[ $name == collector ]]; then
-    cat /etc/ssl/certs/ca-certificates.crt >"$folder/ca-certificates.crt" 2>/dev/null || true
-  fi
+  while read -r binary; do
+    if [[ ! -x $binaries/$binary ]]; then
+      echo "images: $binaries/$binary is missing; make build builds it" >&2
+      exit 1
+    fi
+    strip -s -o "$folder/$binary" "$binaries/$binary"
+  done < <(awk -v file="$dockerfile" '$4 == file { print $2 }' provisioning/images/list)
+  # For the collector, which alone meets TLS peers. A machine that trusts nobody makes one that trusts nobody.
+  cat /etc/ssl/certs/ca-certificates.crt >"$folder/ca-certificates.crt" 2>/dev/null || true
 }
 
 build() {
-  local name=$1 dockerfile=$2 image=atalaia/$1:$tag before after
+  local name=$1 dockerfile=$2 context=$3 image=atalaia/$1:$tag before after
   before=$(docker image inspect -f '{{.Id}}' "$image" 2>/dev/null || true)
   # The builder that every engine has, on every client: nothing is pulled before the stage that is asked for.
-  if ! DOCKER_BUILDKIT=0 docker build -q --target "$name-prebuilt" -t "$image" -f "$dockerfile" "$staging/$name" \
+  if ! DOCKER_BUILDKIT=0 docker build -q --target "$name-prebuilt" -t "$image" -f "$dockerfile" "$context" \
     >"$staging/$name.log" 2>&1; then
     echo "images: $image cannot be built:" >&2
     grep -v -i -e deprecated -e buildkit -e 'environment-variable' "$staging/$name.log" >&2
@@ -47,11 +49,13 @@ build() {
 }
 
 found=0
-while read -r name binary _ dockerfile; do
+while read -r name _ _ dockerfile; do
   if (($#)) && [[ " $* " != *" $name "* ]]; then continue; fi
   found=$((found + 1))
-  stage "$name" "$binary"
-  build "$name" "$dockerfile"
+  context=$staging/$(dirname "$dockerfile")
+  if [[ -z ${staged[$dockerfile]:-} ]]; then stage "$dockerfile" "$context"; fi
+  staged[$dockerfile]=1
+  build "$name" "$dockerfile" "$context"
 done < <(grep -v '^#' provisioning/images/list)
 if (($# && found != $#)); then
   echo "images: provisioning/images/list does not name all of: $*" >&2

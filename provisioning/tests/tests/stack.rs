@@ -56,7 +56,7 @@ impl Stack {
                 .chain(["INFLUXDB_VMS_PORT", "INFLUXDB_CONTAINERS_PORT"])
                 .map(|port| (port, free_port().to_string()))
                 .collect();
-        let gateway = docker(&["network", "inspect", "docker_gwbridge", "-f", "{{(index .IPAM.Config 0).Gateway}}"]);
+        let gateway = docker(&["network", "inspect", "bridge", "-f", "{{(index .IPAM.Config 0).Gateway}}"]);
         variables.push(("AGENT_PORT", agent.to_string()));
         variables.push(("COLLECTOR_PORT", collector.to_string()));
         variables.push(("AGENTS", format!("\"{gateway}:{agent}\"")));
