@@ -89,7 +89,7 @@ fn an_answer_that_does_not_come_is_a_failure_and_no_answer_breaks_the_log() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let mut client = start(&address, &[("CLI_LOOP_LAPSE", "10m")]);
-    let mut next = || {
+    let next = || {
         let mut stream = BufReader::new(listener.accept().unwrap().0);
         let mut line = String::new();
         stream.read_line(&mut line).unwrap();
