@@ -23,7 +23,7 @@ pub enum Format {
 #[command(next_help_heading = "Log")]
 #[group(skip)]
 pub struct Settings {
-    /// Form of the lines on standard error.
+    /// Form of its lines.
     #[arg(long, env = "LOG_FORMAT", value_enum, default_value = "text")]
     pub log_format: Format,
     /// Least level that is logged: error, warn, info, debug or trace.
