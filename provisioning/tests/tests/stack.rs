@@ -8,7 +8,7 @@ mod support;
 use std::process::Command;
 
 use provisioning_parts::{docker, eventually, free_port, prom_query, root};
-use support::{inside, run};
+use support::{images_are_there, inside, run};
 
 const CURL: &str = "curlimages/curl:8.10.1";
 
@@ -66,6 +66,7 @@ impl Stack {
 
     /// Deploys it, and waits until every service has as many tasks as it wants, each of them healthy.
     fn deploy(&self) {
+        images_are_there();
         let mut command = Command::new(root().join("provisioning/stack.sh"));
         run(command.args(["deploy", &self.name]).envs(self.variables.iter().cloned()));
         let filter = format!("label=com.docker.stack.namespace={}", self.name);

@@ -23,13 +23,27 @@ pub fn curl(folder: &Path, line: &str) -> String {
     run(Command::new("bash").args(["-c", &format!("curl -sS --fail-with-body -m 20 {line}")]).current_dir(folder))
 }
 
-/// An image that the tests need, and that they do not build themselves.
+/// The full name of an image of ours, which the tests need and do not build.
 #[track_caller]
 pub fn image(name: &str) -> String {
     let image = format!("atalaia/{name}:{}", tag());
-    let there = Command::new("docker").args(["image", "inspect", &image]).output().unwrap().status.success();
-    assert!(there, "{image} is missing: make docker-image");
+    must_be_there(&image);
     image
+}
+
+#[track_caller]
+fn must_be_there(image: &str) {
+    let there = Command::new("docker").args(["image", "inspect", image]).output().unwrap().status.success();
+    assert!(there, "the image {image} is missing (make docker-image), or no engine answers");
+}
+
+/// Every image that compose files and stack name, ours and those of others.
+#[track_caller]
+pub fn images_are_there() {
+    listed().iter().for_each(|[name, ..]| drop(image(name)));
+    let script = std::fs::read_to_string(root().join("provisioning/images/third-party.sh")).unwrap();
+    let others = script.lines().find_map(|line| line.strip_prefix("images=(")).unwrap();
+    others.trim_end_matches(')').split_whitespace().for_each(must_be_there);
 }
 
 /// The tag of our images.
@@ -126,6 +140,7 @@ impl Project {
     /// `up -d`, and waits until every container that has a health check is well.
     #[track_caller]
     pub fn up(&self) {
+        images_are_there();
         self.compose(&["up", "-d"]);
         eventually(90, "everything is healthy", || {
             let unwell: Vec<String> = self
