@@ -16,8 +16,9 @@ use hyper_util::rt::TokioIo;
 use services_kit::connect::{Address, connect};
 use tokio::time::timeout;
 
-/// How long each step may take: to connect, to get the head of an answer, to get the next piece of its body.
-const DEADLINE: Duration = Duration::from_secs(10);
+/// How long each step may take: to get the head of an answer, to get the next piece of its body. The agent takes up to
+/// 10 s to look at a container.
+const DEADLINE: Duration = Duration::from_secs(15);
 /// As much of a refusal's reason as is read.
 const REASON_BYTES: usize = 4096;
 
