@@ -200,3 +200,22 @@ fn of_two_workers_one_works_and_the_other_takes_over_from_one_that_is_killed_or_
     assert_eq!(app.worker.metric("voting_worker_active"), Some(0.0));
     assert_eq!(other.metric("voting_worker_active"), Some(1.0));
 }
+
+#[test]
+fn a_worker_ends_soon_though_its_servers_hang() {
+    let mut app = App::start();
+    app.postgres.stop();
+    app.vote("1f", "a");
+    eventually(15, "the worker notices that PostgreSQL hangs", || {
+        let answer = app.worker.get("/readyz");
+        (answer.status == 503).then_some(()).ok_or_else(|| format!("{answer:?}"))
+    });
+    // Now it hangs in the log-in, or will at once.
+    let begun = Instant::now();
+    assert!(app.worker.terminate().success());
+    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
+    app.postgres.cont();
+    app.worker.restart();
+    app.await_stored();
+    assert_eq!(app.rows(), [("1f".to_owned(), "a".to_owned())]);
+}

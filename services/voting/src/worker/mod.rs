@@ -38,6 +38,8 @@ const IDLE: Duration = Duration::from_millis(50);
 const STANDBY: Duration = Duration::from_millis(500);
 /// How often the session shows PostgreSQL that it lives while there is nothing to store.
 const BEAT: Duration = Duration::from_secs(2);
+/// How long after shutdown a batch may take. What is cut short then is stored by the next worker.
+const CLOSING: Duration = Duration::from_secs(3);
 /// Waits between attempts, the shortest and the longest.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3));
 
@@ -108,7 +110,10 @@ impl Worker {
     async fn run(&self) {
         let mut pause = AGAIN.0;
         while !self.shutdown.has_begun() {
-            let ended = self.tenure(&mut pause).await;
+            let ended = tokio::select! {
+                ended = self.tenure(&mut pause) => ended,
+                () = self.closing() => Ok(()),
+            };
             self.metrics.leads(false);
             let Err(trouble) = ended else { continue };
             tracing::warn!(again_in_ms = pause.as_millis(), "cannot store votes: {trouble}");
@@ -186,6 +191,12 @@ impl Worker {
             self.metrics.rejected(one.flaw);
         }
         Ok(())
+    }
+
+    /// Waits for shutdown and the time after it that the batch under way has.
+    async fn closing(&self) {
+        self.shutdown.wait().await;
+        tokio::time::sleep(CLOSING).await;
     }
 
     async fn wait(&self, pause: Duration) {
