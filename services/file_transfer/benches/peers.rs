@@ -7,7 +7,8 @@
 //! written to disk before its upload counts as done. CPU is user and system time of all of a peer's processes. Files
 //! are in the page cache. Figures depend on the machine; the ratios are what to compare.
 //!
-//! `cargo bench -p services-file-transfer --bench peers`. Needs `apt-get install nginx-light`.
+//! `cargo bench -p services-file-transfer --bench peers`; `-- WORDS` measures what has these words in its title. Needs
+//! `apt-get install nginx-light`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
@@ -61,7 +62,7 @@ fn main() {
     let (nginx, address) = nginx(folder.path(), &files);
     let mut service = Service::start(
         env!("CARGO_BIN_EXE_file-transfer"),
-        [("FILES_DIR", files.to_str().unwrap()), ("LOG_LEVEL", "warn"), ("MIN_FREE_BYTES", "0")],
+        [("FILES_DIR", files.to_str().unwrap()), ("MIN_FREE_BYTES", "0")],
     );
     let peer = |name, upload| Peer {
         name,
@@ -142,6 +143,10 @@ struct Figures {
 }
 
 fn compare(title: &str, peers: &[Peer], clients: usize, work: Work<'_>) {
+    // Cargo adds a flag of its own.
+    if std::env::args().skip(1).any(|word| !word.starts_with("--") && !title.contains(&word)) {
+        return;
+    }
     let mut rounds: Vec<Vec<Figures>> = peers.iter().map(|_| Vec::new()).collect();
     for round in 0..=ROUNDS {
         for (peer, figures) in peers.iter().zip(&mut rounds) {

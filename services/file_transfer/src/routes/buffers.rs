@@ -6,7 +6,7 @@ use axum::body::Bytes;
 use parking_lot::Mutex;
 
 /// Bytes read at once. Small enough for a core's own cache, so that the network finds there what the disk has put.
-pub(super) const PIECE: usize = 256 << 10;
+pub(super) const PIECE: usize = 64 << 10;
 /// Buffers kept for the next reader.
 const KEPT: usize = 16;
 

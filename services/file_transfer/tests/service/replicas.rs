@@ -28,10 +28,10 @@ fn a_reader_sees_one_writers_whole_content_whatever_happens() {
     let (done, reads) = (AtomicBool::new(false), AtomicUsize::new(0));
     std::thread::scope(|scope| {
         let (done, reads, replicas) = (&done, &reads, &replicas);
-        for reader in 0..3 {
+        for replica in replicas {
             scope.spawn(move || {
                 while !done.load(Ordering::Relaxed) {
-                    let answer = replicas[reader].get("/files/shared");
+                    let answer = replica.get("/files/shared");
                     assert_eq!(answer.status, 200, "a name that is replaced never means nothing");
                     assert_whole(&answer.body);
                     reads.fetch_add(1, Ordering::Relaxed);
