@@ -66,9 +66,12 @@ golden: ## Refresh the golden pages after a wanted change (read the diff)
 	UPDATE_GOLDEN=1 $(CARGO) test --locked -p agent-exposition -p agent-node -p agent-container
 	git diff --stat -- '*/golden/*'
 
-bench: setup-test ## Measure agent and collector beside their peers, in one run, as ratios
+bench: setup-test ## Measure each program beside its peers, in one run, as ratios
 	$(CARGO) bench --locked -p atalaia-agent --bench peers
 	$(CARGO) bench --locked -p atalaia-collector --bench peers
+	$(CARGO) bench --locked -p services-file-transfer --bench peers
+	$(CARGO) bench --locked -p services-voting --bench peers
+	$(CARGO) bench --locked -p services-echo --bench peers
 
 fuzz-smoke: ## Run every fuzz target for a short while (installs cargo-fuzz if it is missing)
 	@$(LOCAL)/fuzz-smoke.sh
