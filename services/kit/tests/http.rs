@@ -83,8 +83,7 @@ impl Site {
     /// The value of a series, written as on the page of metrics.
     fn metric(&self, series: &str) -> Option<f64> {
         let page = self.get("/metrics");
-        let line = page.text().lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok());
-        line
+        page.text().lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
     }
 
     #[track_caller]
