@@ -4,11 +4,14 @@
 //! them current. [`JobDiscovery`] runs the providers of one job and holds the newest groups of all of them.
 
 mod config;
+mod engine;
 mod error;
 mod group;
 mod job;
+mod meta;
 mod metrics;
 mod providers;
+mod refresh;
 mod updates;
 
 pub use config::{Context, DiscoveryConfig, Provider, ProviderConfig, ProviderRun, Spec, config_keys, spec_of};

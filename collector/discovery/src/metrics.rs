@@ -1,11 +1,13 @@
 //! What discovery counts, under Prometheus's own names.
 
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 /// Which job.
@@ -28,12 +30,25 @@ pub(crate) struct File {
     pub(crate) filename: String,
 }
 
+/// How long refreshes took, in seconds.
+#[derive(Clone, Debug)]
+struct Durations(Family<Mechanism, Histogram, fn() -> Histogram>);
+
+impl Default for Durations {
+    fn default() -> Self {
+        Self(Family::new_with_constructor(|| Histogram::new([0.01, 0.1, 1.0, 10.0])))
+    }
+}
+
 /// Counters and gauges of discovery.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
     pub(crate) discovered_targets: Family<Job, Gauge>,
     pub(crate) received_updates: Counter,
     pub(crate) refresh_failures: Family<Mechanism, Counter>,
+    refresh_duration: Durations,
+    pub(crate) dns_lookups: Counter,
+    pub(crate) dns_lookup_failures: Counter,
     pub(crate) file_read_errors: Counter,
     pub(crate) file_watcher_errors: Counter,
     pub(crate) file_mtime: Family<File, Gauge<f64, AtomicU64>>,
@@ -58,6 +73,19 @@ impl Metrics {
             "Number of refresh failures for the given SD mechanism",
             metrics.refresh_failures.clone(),
         );
+        for name in ["prometheus_sd_refresh_duration_seconds", "prometheus_sd_refresh_duration_histogram_seconds"] {
+            registry.register(
+                name,
+                "The duration of a refresh for the given SD mechanism, in seconds",
+                metrics.refresh_duration.0.clone(),
+            );
+        }
+        registry.register("prometheus_sd_dns_lookups", "The number of DNS-SD lookups", metrics.dns_lookups.clone());
+        registry.register(
+            "prometheus_sd_dns_lookup_failures",
+            "The number of DNS-SD lookup failures",
+            metrics.dns_lookup_failures.clone(),
+        );
         registry.register(
             "prometheus_sd_file_read_errors",
             "The number of File-SD read errors",
@@ -74,6 +102,16 @@ impl Metrics {
             metrics.file_mtime.clone(),
         );
         metrics
+    }
+
+    /// One refresh is over, well or not.
+    pub(crate) fn refreshed(&self, mechanism: &'static str, took: Duration, well: bool) {
+        let mechanism = Mechanism { mechanism };
+        self.refresh_duration.0.get_or_create(&mechanism).observe(took.as_secs_f64());
+        let failures = self.refresh_failures.get_or_create(&mechanism);
+        if !well {
+            failures.inc();
+        }
     }
 
     pub(crate) fn job(job: &str) -> Job {

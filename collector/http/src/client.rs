@@ -65,18 +65,40 @@ impl HttpClient {
         Self::build_following(config, user_agent, Follow::SameMethod)
     }
 
+    /// A client of whoever listens on a Unix socket: there all connections go, whatever host a URL names. It has no
+    /// credentials and follows no redirect.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build).
+    pub fn build_over_socket(socket: &Path, user_agent: &str) -> Result<Self, ClientError> {
+        let config = ClientConfig { follow_redirects: false, ..ClientConfig::default() };
+        let builder = reqwest_builder(&config, user_agent, Policy::none())?;
+        let client = builder.unix_socket(socket).build().map_err(ClientError::Build)?;
+        Ok(Self::of(client, config, user_agent, Follow::Any, Arc::default()))
+    }
+
     fn build_following(config: &ClientConfig, user_agent: &str, follow: Follow) -> Result<Self, ClientError> {
         config.validate()?;
         let credentials = Arc::new(AtomicBool::new(config.basic_auth.is_some() || config.authorization.is_some()));
         let client = reqwest_client(config, user_agent, redirects(config, follow, Arc::clone(&credentials)))?;
-        let built = Built { client, stamps: stamps(&tls_files(config)) };
-        Ok(Self {
-            config: Arc::new(config.clone()),
+        Ok(Self::of(client, config.clone(), user_agent, follow, credentials))
+    }
+
+    fn of(
+        client: reqwest::Client,
+        config: ClientConfig,
+        user_agent: &str,
+        follow: Follow,
+        credentials: Arc<AtomicBool>,
+    ) -> Self {
+        let built = Built { client, stamps: stamps(&tls_files(&config)) };
+        Self {
+            config: Arc::new(config),
             follow,
             user_agent: Arc::from(user_agent),
             credentials,
             built: Arc::new(Mutex::new(built)),
-        })
+        }
     }
 
     /// A request with the configured credentials and headers on it.
@@ -141,6 +163,14 @@ pub(crate) fn stamps(files: &[PathBuf]) -> Vec<Stamp> {
 }
 
 fn reqwest_client(config: &ClientConfig, user_agent: &str, redirects: Policy) -> Result<reqwest::Client, ClientError> {
+    reqwest_builder(config, user_agent, redirects)?.build().map_err(ClientError::Build)
+}
+
+fn reqwest_builder(
+    config: &ClientConfig,
+    user_agent: &str,
+    redirects: Policy,
+) -> Result<reqwest::ClientBuilder, ClientError> {
     let plain = TlsConfig::default();
     let tls = tls::rustls_config(config.tls_config.as_ref().unwrap_or(&plain))?;
     let mut builder = reqwest::Client::builder()
@@ -157,7 +187,7 @@ fn reqwest_client(config: &ClientConfig, user_agent: &str, redirects: Policy) ->
     } else if !config.proxy_from_environment {
         builder = builder.no_proxy();
     }
-    builder.build().map_err(ClientError::Build)
+    Ok(builder)
 }
 
 /// Follows redirects, but never takes credentials to another host.

@@ -323,3 +323,17 @@ fn says_which_tls_file_is_at_fault() {
     let config = TlsConfig { cert: Some(certificate), key: Some(Secret::new("x")), ..TlsConfig::default() };
     refused(config, "no private key in PEM form in key");
 }
+
+#[tokio::test]
+async fn a_socket_is_where_everything_goes() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("socket");
+    let app = Router::new().route("/to", any(|| async { (StatusCode::FOUND, [("location", "http://elsewhere/")]) }));
+    let app = app.fallback(any(|headers: HeaderMap| async move { headers["user-agent"].as_bytes().to_vec() }));
+    let listener = tokio::net::UnixListener::bind(&socket).unwrap();
+    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+    let client = HttpClient::build_over_socket(&socket, "atalaia/test").unwrap();
+    let send = |url| client.get(url).unwrap().timeout(Duration::from_secs(10)).send();
+    assert_eq!(send("http://no.such.host/any").await.unwrap().text().await.unwrap(), "atalaia/test");
+    assert_eq!(send("http://no.such.host/to").await.unwrap().status(), StatusCode::FOUND);
+}

@@ -50,7 +50,8 @@ fn what_is_not_there_is_named() {
     refused("dns_sd_configss: 1", "unknown field `dns_sd_configss`");
     refused(
         "kubernetes_sd_configs: []",
-        "kubernetes_sd_configs is not supported by this collector, which has file_sd_configs, static_configs",
+        "kubernetes_sd_configs is not supported by this collector, which has dns_sd_configs, docker_sd_configs, \
+         dockerswarm_sd_configs, file_sd_configs, static_configs",
     );
     for (keys, key) in [
         ("scrape_native_histograms: true", "scrape_native_histograms"),

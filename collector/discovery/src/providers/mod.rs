@@ -1,11 +1,15 @@
-//! The registry of providers. A new one is a file here, a `mod` line and an entry in the slice.
+//! The registry of providers. A new one is a file here, a `mod` line and an entry in the slice. What grows out of its
+//! file goes into a folder of the same name.
 
+mod dns;
+mod docker;
+mod dockerswarm;
 mod file;
 mod r#static;
 
 use crate::Spec;
 
-pub(crate) const PROVIDERS: &[&Spec] = &[&file::SPEC, &r#static::SPEC];
+pub(crate) const PROVIDERS: &[&Spec] = &[&dns::SPEC, &docker::SPEC, &dockerswarm::SPEC, &file::SPEC, &r#static::SPEC];
 
 #[cfg(test)]
 mod tests {
@@ -16,7 +20,9 @@ mod tests {
         let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/providers");
         let mut files: Vec<String> = std::fs::read_dir(directory)
             .unwrap()
-            .map(|entry| entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned())
+            .filter_map(|entry| {
+                entry.unwrap().file_name().into_string().unwrap().strip_suffix(".rs").map(str::to_owned)
+            })
             .filter(|name| name != "mod")
             .collect();
         files.sort();
