@@ -20,12 +20,31 @@ if [[ $host == x86_64-unknown-linux-gnu ]]; then
 fi
 
 if (($#)); then packages=("$@"); else mapfile -t packages < <(awk '!/^#/ { print $3 }' "$list" | sort -u); fi
-RUSTFLAGS="$flags" "${CARGO:-cargo}" build --release --locked --target "$host" --bins "${packages[@]/#/--package=}"
+
+# build PROFILE PACKAGE…: with what Cargo.toml says of that profile.
+build() {
+  local profile=$1
+  shift
+  if (($#)); then
+    RUSTFLAGS="$flags" "${CARGO:-cargo}" build --profile "$profile" --locked --target "$host" --bins "${@/#/--package=}"
+  fi
+}
+
+profile_of() {
+  case $1 in services-*) echo service ;; *) echo release ;; esac
+}
+
+services=() others=()
+for package in "${packages[@]}"; do
+  if [[ $(profile_of "$package") == service ]]; then services+=("$package"); else others+=("$package"); fi
+done
+build release "${others[@]}"
+build service "${services[@]}"
 
 mkdir -p "$out"
 while read -r binary package; do
   [[ " ${packages[*]} " == *" $package "* ]] || continue
-  built=${CARGO_TARGET_DIR:-target}/$host/release/$binary
+  built=${CARGO_TARGET_DIR:-target}/$host/$(profile_of "$package")/$binary
   # A link where it can be one; the old file goes first, since it may be running.
   rm -f "$out/$binary"
   ln "$built" "$out/$binary" 2>/dev/null || cp "$built" "$out/$binary"

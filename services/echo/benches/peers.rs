@@ -6,7 +6,7 @@
 //! its connections a second. Figures depend on the machine, whose cores the client shares; the ratios are what to
 //! compare.
 //!
-//! `cargo bench -p services-echo --bench peers`. Needs `apt-get install socat python3`.
+//! `cargo bench --profile service -p services-echo --bench peers`. Needs `apt-get install socat python3`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 

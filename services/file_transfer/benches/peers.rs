@@ -7,7 +7,7 @@
 //! written to disk before its upload counts as done. CPU is user and system time of all of a peer's processes. Files
 //! are in the page cache. Figures depend on the machine; the ratios are what to compare.
 //!
-//! `cargo bench -p services-file-transfer --bench peers`; `-- WORDS` measures what has these words in its title. Needs
+//! `cargo bench --profile service -p services-file-transfer --bench peers`; `-- WORDS` measures what has these words in its title. Needs
 //! `apt-get install nginx-light`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]

@@ -4,7 +4,7 @@
 //! always, PostgreSQL as it comes. Load, programs and servers share one machine. Figures depend on it and on its disk;
 //! the ratio at the end is what to compare.
 //!
-//! `cargo bench -p services-voting --bench peers`. Needs `apt-get install redis-server postgresql`.
+//! `cargo bench --profile service -p services-voting --bench peers`. Needs `apt-get install redis-server postgresql`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
