@@ -8,7 +8,7 @@ IMAGES := provisioning/images
 COMPOSE := provisioning/compose
 
 .PHONY: help setup setup-compose setup-test build up down status docker-image docker-compose-up docker-compose-down \
-	docker-compose-logs test check golden bench fuzz-smoke fmt
+	docker-compose-logs deb test test-vagrant check golden bench fuzz-smoke fmt
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-zA-Z_-]+:.*## / {printf "  \033[1m%-20s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST) \
@@ -51,8 +51,14 @@ docker-compose-down: ## Stop and remove what docker-compose-up started (data sta
 docker-compose-logs: ## Show what the containers say, and go on showing
 	@$(COMPOSE)/all.sh logs
 
+deb: ## Make Debian packages of agent and collector, with systemd units (target/debian; installs cargo-deb)
+	@provisioning/systemd/deb.sh
+
 test: setup-test ## Install what the tests need and run everything that CI runs
 	@$(LOCAL)/test.sh
+
+test-vagrant: docker-image ## Bring up both virtual machines, watch them work, hurt them, take them away (15 minutes)
+	@provisioning/tests/vagrant/run.sh
 
 check: ## Format, clippy, docs, scripts, licences and advisories
 	$(CARGO) fmt --all --check
@@ -69,9 +75,9 @@ golden: ## Refresh the golden pages after a wanted change (read the diff)
 bench: setup-test ## Measure each program beside its peers, in one run, as ratios
 	$(CARGO) bench --locked -p atalaia-agent --bench peers
 	$(CARGO) bench --locked -p atalaia-collector --bench peers
-	$(CARGO) bench --locked -p services-file-transfer --bench peers
-	$(CARGO) bench --locked -p services-voting --bench peers
-	$(CARGO) bench --locked -p services-echo --bench peers
+	$(CARGO) bench --locked --profile service -p services-file-transfer --bench peers
+	$(CARGO) bench --locked --profile service -p services-voting --bench peers
+	$(CARGO) bench --locked --profile service -p services-echo --bench peers
 
 fuzz-smoke: ## Run every fuzz target for a short while (installs cargo-fuzz if it is missing)
 	@$(LOCAL)/fuzz-smoke.sh

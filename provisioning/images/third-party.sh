@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes sure that the images of others, which the compose files and the stack name, are there:
-#   third-party.sh            all of them
+# Makes sure that the images of others, which provisioning/versions.env names, are there:
+#   third-party.sh            those of the compose files and the tests
 #   third-party.sh IMAGE…     these
 # One that is there already is left alone; else it is pulled; else, where no registry answers soon, it is put
 # together from Debian's packages under the same name, with an entry script that understands what our files ask of
@@ -9,8 +9,10 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=provisioning/images/tree.sh
 source "$here/tree.sh"
+# shellcheck source=provisioning/versions.sh
+source "$here/../versions.sh"
 
-images=(redis:7-alpine postgres:15-alpine influxdb:1.8 busybox:1 curlimages/curl:8.10.1)
+images=("$REDIS_IMAGE" "$POSTGRES_IMAGE" "$INFLUXDB_1_IMAGE" "$BUSYBOX_IMAGE" "$CURL_IMAGE")
 pull_seconds=${ATALAIA_PULL_SECONDS:-120}
 label=org.atalaia.from
 
@@ -113,10 +115,13 @@ for image in "${@:-${images[@]}}"; do
     case $image in
       redis:*) redis "$image" ;;
       postgres:*) postgres "$image" ;;
-      influxdb:*) influxdb "$image" ;;
+      influxdb:1*) influxdb "$image" ;;
       busybox:*) busybox_image "$image" ;;
       curlimages/curl:*) curl_image "$image" ;;
-      *) echo "images: $image cannot be pulled (${reason##*: }), and there is no recipe for it" >&2; exit 1 ;;
+      *)
+        echo "images: $image cannot be pulled (${reason##*: }), and Debian has no packages to make it of" >&2
+        exit 1
+        ;;
     esac
     echo "images: $image cannot be pulled (${reason##*: }): made from Debian's" \
       "$(docker image inspect -f "{{index .Config.Labels \"$label\"}}" "$image")"

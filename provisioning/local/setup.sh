@@ -4,6 +4,8 @@
 #   setup.sh compose     what the docker- targets need: the programs in the images of others are taken from these
 #                        packages where no registry answers
 #   setup.sh test        what `make test` and `make bench` need besides
+#   setup.sh vm          what `make test-vagrant` needs besides: virtual machines
+#   setup.sh guest       what a virtual machine of provisioning/Vagrantfile needs inside
 set -euo pipefail
 
 packages_up=(influxdb influxdb-client curl jq docker.io apparmor iptables iproute2 busybox-static)
@@ -13,8 +15,13 @@ packages_compose=(
 )
 packages_test=(
   prometheus prometheus-node-exporter victoria-metrics openssl shellcheck jq python3 chromium chromium-driver
-  nginx-light socat
+  nginx-light socat vagrant
 )
+packages_vm=(
+  vagrant vagrant-libvirt libvirt-daemon-system libvirt-daemon-driver-qemu libvirt-clients qemu-system-x86 qemu-utils
+  dnsmasq-base iptables iproute2 dmidecode openssh-client curl jq debootstrap rsync extlinux fdisk e2fsprogs docker.io
+)
+packages_guest=(docker.io apparmor iptables iproute2 ca-certificates curl binutils)
 
 wanted=()
 for part in "$@"; do
@@ -22,7 +29,9 @@ for part in "$@"; do
     up) wanted+=("${packages_up[@]}") ;;
     compose) wanted+=("${packages_compose[@]}") ;;
     test) wanted+=("${packages_test[@]}") ;;
-    *) echo "setup: unknown part '$part'; the parts are: up compose test" >&2; exit 2 ;;
+    vm) wanted+=("${packages_vm[@]}") ;;
+    guest) wanted+=("${packages_guest[@]}") ;;
+    *) echo "setup: unknown part '$part'; the parts are: up compose test vm guest" >&2; exit 2 ;;
   esac
 done
 
@@ -59,10 +68,21 @@ if [[ ! -e $policy ]]; then
   trap '"${as_root[@]}" rm -f "$policy"' EXIT
 fi
 
+# QEMU's tools must be of the emulator's version, and a machine may have newer ones than its sources have emulators.
+together() {
+  local version
+  if [[ " ${missing[*]} " == *" qemu-system-x86 "* ]]; then
+    version=$(apt-cache policy qemu-system-x86 | awk '$1 == "Candidate:" { print $2 }')
+    echo "qemu-utils=$version --allow-downgrades"
+  fi
+}
+
 echo "setup: installing ${missing[*]}"
 log=$(mktemp)
 install() {
-  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+  # shellcheck disable=SC2046
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+    -o DPkg::Lock::Timeout=300 "${missing[@]}" $(together)
 }
 if ! install >"$log" 2>&1; then
   # The package lists of a fresh machine are empty or old: fetch them and try again.

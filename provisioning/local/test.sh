@@ -12,6 +12,13 @@ step "scripts"
 mapfile -t scripts < <(git ls-files '*.sh' .ci/run)
 shellcheck -x "${scripts[@]}"
 
+step "systemd units"
+provisioning/systemd/lint.sh
+
+step "virtual machines: the Vagrantfile"
+VAGRANT_CWD=provisioning VAGRANT_HOME=$PWD/.atalaia/vagrant-home VAGRANT_DOTFILE_PATH=$PWD/.atalaia/vagrant-machines \
+  VAGRANT_CHECKPOINT_DISABLE=1 vagrant validate --ignore-provider
+
 step "clippy"
 cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
 

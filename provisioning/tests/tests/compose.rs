@@ -8,10 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use provisioning_parts::{docker, eventually, get, prom_query, root};
-use support::{Project, curl, inside, run};
-
-const CURL: &str = "curlimages/curl:8.10.1";
-const BUSYBOX: &str = "busybox:1";
+use support::{Project, curl, inside, pinned, run};
 
 fn upload_and_download(project: &Project) {
     let folder = tempfile::tempdir().unwrap();
@@ -56,8 +53,8 @@ fn counted(project: &Project, want: &str) {
 
 /// One line to the echo server, by netcat inside its network: no port is needed.
 fn echo(network: &str, server: &str, line: &str) -> String {
-    let mut command = Command::new("docker");
-    command.args(["run", "--rm", "-i", "--network", network, BUSYBOX, "nc", "-w", "5", server, "12345"]);
+    let (image, mut command) = (pinned("BUSYBOX_IMAGE"), Command::new("docker"));
+    command.args(["run", "--rm", "-i", "--network", network, &image, "nc", "-w", "5", server, "12345"]);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     std::io::Write::write_all(&mut child.stdin.take().unwrap(), format!("{line}\n").as_bytes()).unwrap();
     String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
@@ -83,9 +80,10 @@ fn voting_stands_alone() {
         assert_eq!(project.container(service).networks, [back.as_str(), front.as_str()], "{service}");
     }
     // By name, and only where it is to be reached.
-    assert_eq!(inside(&back, "redis:7-alpine", &["redis-cli", "-h", "redis", "ping"]).unwrap().trim(), "PONG");
-    inside(&front, CURL, &["-sS", "-m", "5", "http://vote/healthz"]).unwrap();
-    inside(&front, "redis:7-alpine", &["redis-cli", "-h", "redis", "ping"]).unwrap_err();
+    let (redis, ping) = (pinned("REDIS_IMAGE"), ["redis-cli", "-h", "redis", "ping"]);
+    assert_eq!(inside(&back, &redis, &ping).unwrap().trim(), "PONG");
+    inside(&front, &pinned("CURL_IMAGE"), &["-sS", "-m", "5", "http://vote/healthz"]).unwrap();
+    inside(&front, &redis, &ping).unwrap_err();
 
     // What is stored outlives all containers.
     project.stop_in_order();
@@ -98,7 +96,7 @@ fn voting_stands_alone() {
 fn echo_stands_alone() {
     // The settings are files outside of the images: a copy of them is changed here.
     let folder = tempfile::tempdir().unwrap();
-    run(Command::new("cp").arg("-r").arg(root().join("provisioning/compose")).arg(folder.path()));
+    run(Command::new("cp").arg("-rL").arg(root().join("provisioning/compose")).arg(folder.path()));
     let project = Project::of(&folder.path().join("compose/echo.yml"));
     project.up();
     let (server, client) = (project.container("server"), project.container("client1"));

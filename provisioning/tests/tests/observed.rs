@@ -12,7 +12,7 @@ use provisioning_parts::{
     Agent, Collector, Container, Influx, Network, Prometheus, binary, configuration, eventually, get, prom_query,
     promtool_complaints, send,
 };
-use support::image;
+use support::{image, pinned};
 
 /// What is sent to each service that gets load.
 const REQUESTS: usize = 200;
@@ -133,8 +133,8 @@ fn load_on_a_service_shows_in_its_series() {
         let options = [&["--network", &network.name, "--network-alias", name], options].concat();
         Container::run(name, &options, image, &[])
     };
-    let _redis = part("redis", "redis:7-alpine", &[]);
-    let _db = part("db", "postgres:15-alpine", &["-e", "POSTGRES_PASSWORD=postgres"]);
+    let _redis = part("redis", &pinned("REDIS_IMAGE"), &[]);
+    let _db = part("db", &pinned("POSTGRES_IMAGE"), &["-e", "POSTGRES_PASSWORD=postgres"]);
     let start = |service, port, options: &[&str]| Observed::start(&network, service, port, options);
     let database = ["-e", "POSTGRES_HOST=db", "-e", "POSTGRES_USER=postgres", "-e", "POSTGRES_PASSWORD=postgres"];
     let redis = ["-e", "REDIS_HOST=redis"];

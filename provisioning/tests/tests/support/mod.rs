@@ -1,6 +1,8 @@
 //! Compose projects and HTTP as the tests of this folder use them.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub mod swarm;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -37,13 +39,23 @@ fn must_be_there(image: &str) {
     assert!(there, "the image {image} is missing (make docker-image), or no engine answers");
 }
 
-/// Every image that compose files and stack name, ours and those of others.
+/// Every image that the compose files name, and the stack with InfluxDB 1: ours and those of others.
 #[track_caller]
 pub fn images_are_there() {
     listed().iter().for_each(|[name, ..]| drop(image(name)));
-    let script = std::fs::read_to_string(root().join("provisioning/images/third-party.sh")).unwrap();
-    let others = script.lines().find_map(|line| line.strip_prefix("images=(")).unwrap();
-    others.trim_end_matches(')').split_whitespace().for_each(must_be_there);
+    ["REDIS_IMAGE", "POSTGRES_IMAGE", "INFLUXDB_1_IMAGE", "BUSYBOX_IMAGE", "CURL_IMAGE"]
+        .into_iter()
+        .for_each(|variable| must_be_there(&pinned(variable)));
+}
+
+/// What a variable of `provisioning/versions.env` says, or the environment instead.
+#[track_caller]
+pub fn pinned(variable: &str) -> String {
+    std::env::var(variable).unwrap_or_else(|_| {
+        let text = std::fs::read_to_string(root().join("provisioning/versions.env")).unwrap();
+        let mut lines = text.lines().filter_map(|line| line.split_once('='));
+        lines.find(|(name, _)| *name == variable).unwrap_or_else(|| panic!("no {variable}")).1.to_owned()
+    })
 }
 
 /// The tag of our images.
@@ -59,7 +71,7 @@ pub fn listed() -> Vec<[String; 4]> {
 }
 
 /// Compose, version 2 or 1.
-fn compose_command() -> Command {
+pub fn compose_command() -> Command {
     let second = Command::new("docker").args(["compose", "version"]).output();
     if second.is_ok_and(|output| output.status.success()) {
         let mut command = Command::new("docker");
