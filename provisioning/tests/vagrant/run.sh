@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Brings both machines up as somebody does who types `vagrant up`, watches them work, hurts them, and takes them away.
-#   run.sh          what `make test-vagrant` runs; some 15 minutes where the machines are emulated
+#   run.sh          what `make test-vagrant` runs; half an hour and more where the machines are emulated
 #   run.sh up       up to where everything works, and leaves it so, to look around: `run.sh vagrant ssh master`
 #   run.sh vagrant …    vagrant, on these machines
 #   run.sh down     takes away what `run.sh up` left
@@ -89,7 +89,7 @@ leave_nothing() {
     virsh -c qemu:///system undefine "$domain" >/dev/null 2>&1 || true
   done
   "$here/libvirt.sh" stop "$state/libvirt" || true
-  rm -rf "${state:?}"/{home,machines,libvirt,ssh} "$root/.atalaia/vagrant"
+  rm -rf "${state:?}"/{home,machines,libvirt,ssh} "$root"/.atalaia/{vagrant,stack/atalaia}
 }
 
 whole() {
