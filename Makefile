@@ -57,7 +57,7 @@ deb: ## Make Debian packages of agent and collector, with systemd units (target/
 test: setup-test ## Install what the tests need and run everything that CI runs
 	@$(LOCAL)/test.sh
 
-test-vagrant: docker-image ## Bring up both virtual machines, watch them work, hurt them, take them away (long)
+test-vagrant: docker-image deb ## Bring up both virtual machines, watch them work, hurt them, take them away (long)
 	@provisioning/tests/vagrant/run.sh
 
 check: ## Format, clippy, docs, scripts, licences and advisories

@@ -7,6 +7,7 @@ mod support;
 use std::collections::BTreeSet;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use provisioning_parts::{Collector, Prometheus, binary, demo_image, docker, eventually, free_port, get};
 use serde_json::Value;
@@ -63,20 +64,24 @@ impl Services {
 
 impl Drop for Services {
     fn drop(&mut self) {
-        let engine = |args: &[&str]| Command::new("docker").args(args).output();
+        let engine = |args: &[&str]| {
+            let output = Command::new("docker").args(args).output();
+            output.map(|o| String::from_utf8_lossy(&o.stdout).trim().to_owned()).unwrap_or_default()
+        };
         let filter = format!("label=atalaia.test={}", self.name);
-        let listed = engine(&["service", "ls", "-q", "--filter", &filter]).map(|output| output.stdout);
-        for service in String::from_utf8_lossy(&listed.unwrap_or_default()).lines() {
-            let _ = engine(&["service", "rm", service]);
+        for service in engine(&["service", "ls", "-q", "--filter", &filter]).lines() {
+            engine(&["service", "rm", service]);
         }
-        // It goes when the last container has left it.
-        for _ in 0..100 {
-            let removed = engine(&["network", "rm", &format!("{}-net", self.name)]);
-            let said = removed.map(|output| String::from_utf8_lossy(&output.stderr).into_owned()).unwrap_or_default();
-            if !said.contains("in use") && !said.contains("active endpoints") {
-                break;
+        // In their own time: first the containers go, and then the network can.
+        let (containers, network) = (format!("name={}", self.name), format!("{}-net", self.name));
+        for _ in 0..150 {
+            if engine(&["ps", "-aq", "--filter", &containers]).is_empty() {
+                engine(&["network", "rm", &network]);
+                if engine(&["network", "ls", "-q", "--filter", &format!("name={network}")]).is_empty() {
+                    break;
+                }
             }
-            std::thread::sleep(std::time::Duration::from_millis(200));
+            std::thread::sleep(Duration::from_millis(200));
         }
     }
 }

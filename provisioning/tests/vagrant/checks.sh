@@ -154,3 +154,42 @@ check_killed_container_heals() {
   holds 600 "the swarm has started the collector anew" is_another "$old"
   holds 240 "it goes on writing" has_points 8086 "${series_vms[1]}" "$since" "$master" "$slave"
 }
+
+# Beside the stack, which has the usual ports: settings that are there before the packages are stay.
+install_packages() {
+  inside slave "sudo sh -ec '
+    mkdir -p /etc/default /etc/atalaia
+    echo ARGS=--web.listen-address=127.0.0.1:19100 >/etc/default/atalaia-agent
+    echo ARGS=--web.listen-address=127.0.0.1:19090 >/etc/default/atalaia-collector
+    sed s/localhost:9100/localhost:19100/ /vagrant/provisioning/systemd/prometheus.yml >/etc/atalaia/prometheus.yml
+    dpkg --force-confold --install /vagrant/target/debian/atalaia-*.deb
+  '" >"$state/packages.log" 2>&1 || fail "the packages cannot be installed: $(tail -n 1 "$state/packages.log")"
+}
+
+units_work() {
+  local page up
+  inside slave "systemctl is-active atalaia-agent atalaia-collector" >/dev/null || { echo "a unit is not active"; return 1; }
+  page=$(inside slave "curl -sS --fail-with-body -m 20 127.0.0.1:19100/metrics")
+  grep -q '^node_cpu_seconds_total' <<<"$page" || { echo "no node families"; return 1; }
+  grep -qE '^container_memory_usage_bytes\{.*name="atalaia_agent' <<<"$page" || { echo "no container has a name"; return 1; }
+  up=$(inside slave "curl -sS -m 20 127.0.0.1:19090/api/v1/query --data-urlencode 'query=up{job=\"agent\"} == 1'")
+  [[ $(jq '.data.result | length' <<<"$up") == 1 ]] || { echo "$up"; return 1; }
+}
+
+# The collector's user is its own and may write to its folder alone; the agent's has one right of root's.
+units_are_closed() {
+  inside slave "set -e
+    test \$(ps -o user= -C atalaia-collector) != root
+    grep -q '^CapEff:.0*\$' /proc/\$(pgrep -x -f '/usr/bin/atalaia-collector.*')/status
+    grep -q '^CapEff:.0*4\$' /proc/\$(pgrep -x -f '/usr/bin/atalaia-agent.*')/status
+    sudo systemctl reload atalaia-collector
+    systemctl is-active -q atalaia-collector"
+}
+
+check_packages() {
+  install_packages
+  holds 180 "agent and collector run under systemd, and see the machine and its containers" units_work
+  holds 60 "they have the rights that they are given, and no other" units_are_closed
+  inside slave "sudo dpkg --purge atalaia-agent atalaia-collector" >>"$state/packages.log" 2>&1 ||
+    fail "the packages cannot be removed: $(tail -n 1 "$state/packages.log")"
+}

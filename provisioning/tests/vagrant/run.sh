@@ -115,6 +115,8 @@ case "${1:-}" in
     prepare
     bring_up
     whole
+    step "the packages, on slave"
+    check_packages
     hurt
     take_away
     trap - EXIT
