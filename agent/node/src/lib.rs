@@ -1,12 +1,12 @@
 //! The node side of the agent: one collector per file under `collectors/`, with node_exporter's names.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use agent_exposition::Page;
 use agent_procfs::Root;
 
-use crate::shared::SharedStat;
+use crate::shared::{SharedLinks, SharedStat};
 
 pub mod collectors;
 mod disk_identity;
@@ -34,13 +34,14 @@ pub struct Context {
     /// The collectors' own flags.
     pub flags: Arc<Flags>,
     pub(crate) stat: Arc<SharedStat>,
+    pub(crate) links: Arc<SharedLinks>,
 }
 
 impl Context {
     /// A context of its own.
     pub fn new(root: Root, flags: Arc<Flags>) -> Self {
         let stat = Arc::new(SharedStat::new(&root));
-        Self { root, flags, stat }
+        Self { root, flags, stat, links: Arc::default() }
     }
 }
 
@@ -51,6 +52,13 @@ pub struct Scrape {
     pub number: u64,
     /// When the answer must be there.
     pub deadline: Instant,
+}
+
+impl Scrape {
+    /// The scrape of a collector that was not told of any.
+    fn untold() -> Self {
+        Self { number: 0, deadline: Instant::now() + Duration::from_secs(10) }
+    }
 }
 
 /// How a collector is registered.
