@@ -6,12 +6,16 @@ use std::time::{Duration, Instant};
 use agent_exposition::Page;
 use agent_procfs::Root;
 
+use crate::attributes::Descriptors;
 use crate::shared::{SharedLinks, SharedStat};
 
+mod attributes;
 pub mod collectors;
+mod devices;
 mod disk_identity;
 mod fields;
 mod flags;
+mod netclass_columns;
 mod netdev_columns;
 mod netlink;
 mod pattern;
@@ -35,13 +39,14 @@ pub struct Context {
     pub flags: Arc<Flags>,
     pub(crate) stat: Arc<SharedStat>,
     pub(crate) links: Arc<SharedLinks>,
+    pub(crate) descriptors: Arc<Descriptors>,
 }
 
 impl Context {
     /// A context of its own.
     pub fn new(root: Root, flags: Arc<Flags>) -> Self {
         let stat = Arc::new(SharedStat::new(&root));
-        Self { root, flags, stat, links: Arc::default() }
+        Self { root, flags, stat, links: Arc::default(), descriptors: Arc::new(Descriptors::new()) }
     }
 }
 
@@ -106,6 +111,15 @@ pub enum CollectError {
     /// The kernel did not answer over netlink.
     #[error("cannot ask the kernel over netlink")]
     Netlink(#[source] std::io::Error),
+    /// The kernel refused a system call.
+    #[error("cannot call {name}")]
+    Call {
+        /// Which one.
+        name: &'static str,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
 }
 
 /// Reads one part of the kernel's story. Called by one thread at a time, again for every scrape; what it keeps

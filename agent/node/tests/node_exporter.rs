@@ -21,14 +21,21 @@ use provisioning_parts::{Process, Start, eventually, free_port, get, program};
 const MEANT: &[(&str, Who, &str)] = &[
     ("node_cpu_online", Who::Ours, "came after 1.5"),
     ("node_cpu_isolated", Who::Ours, "came after 1.5"),
+    ("node_cpu_frequency_avg_hertz", Who::Ours, "came after 1.5"),
+    ("node_cpu_scaling_governor", Who::Ours, "came after 1.5"),
+    ("node_edac_channel_*", Who::Ours, "came after 1.5"),
     ("node_filesystem_mount_info", Who::Ours, "came after 1.5"),
     ("node_filesystem_purgeable_bytes", Who::Ours, "came after 1.5"),
     ("node_kernel_hung_tasks_total", Who::Ours, "came after 1.5"),
     ("node_softnet_*", Who::Ours, "came after 1.5"),
+    ("node_md_degraded", Who::Ours, "came after 1.5"),
+    ("node_md_raid_disks", Who::Ours, "came after 1.5"),
     ("node_network_receive_nohandler_total", Who::Ours, "came after 1.5"),
+    ("node_nvme_namespace_*", Who::Ours, "came after 1.5"),
     ("node_os_support_end_timestamp_seconds", Who::Ours, "came after 1.5"),
     ("node_pressure_irq_stalled_seconds_total", Who::Ours, "came after 1.5"),
     ("node_softirqs_total", Who::Ours, "came after 1.5"),
+    ("node_watchdog_*", Who::Ours, "came after 1.5"),
     ("node_scrape_collector_*", Who::Theirs, "the agent adds them, not a collector"),
     ("node_exporter_build_info", Who::Theirs, "about themselves"),
     ("go_*", Who::Theirs, "about themselves"),
@@ -37,13 +44,28 @@ const MEANT: &[(&str, Who, &str)] = &[
 ];
 
 /// Collectors that came after 1.5.
-const NEW: &[&str] = &["kernel_hung"];
+const NEW: &[&str] = &["kernel_hung", "watchdog"];
+
+/// Flags with a value that came after 1.5.
+const NEW_FLAGS: &[&str] = &[
+    "collector.filesystem.mount-points-include",
+    "collector.filesystem.fs-types-include",
+    "collector.hwmon.chip-include",
+    "collector.hwmon.chip-exclude",
+    "collector.hwmon.sensor-include",
+    "collector.hwmon.sensor-exclude",
+];
+
+/// Switches that came after 1.5.
+const NEW_SWITCHES: &[&str] = &["collector.arp.netlink"];
 
 /// Labels that are not compared: the beginning of the family's name, the label, and why.
 const LABELS: &[(&str, &str, &str)] = &[
     ("node_disk_info", "rotational", "came after 1.5"),
     ("node_disk_info", "serial", "1.5 does not look at ID_SERIAL"),
     ("node_filesystem_", "device_error", "came after 1.5"),
+    ("node_network_info", "adminstate", "came after 1.5"),
+    ("node_nvme_info", "cntlid", "came after 1.5"),
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -118,13 +140,12 @@ fn arguments(left_out: &[&str], flags: &[(&str, &str)]) -> Vec<String> {
     for spec in COLLECTORS.iter().filter(|spec| !left_out.contains(&spec.name) && !NEW.contains(&spec.name)) {
         arguments.push(format!("--collector.{}", spec.name));
         for flag in spec.flags.iter().filter(|flag| !flag.hidden && flag.kind == FlagKind::Value) {
-            let theirs = ["mount-points-include", "fs-types-include"].iter().all(|new| !flag.name.ends_with(new));
-            if theirs && !flags.iter().any(|(name, _)| *name == flag.name) {
+            if !NEW_FLAGS.contains(&flag.name) && !flags.iter().any(|(name, _)| *name == flag.name) {
                 arguments.push(format!("--{}={}", flag.name, flag.default.unwrap_or_default()));
             }
         }
     }
-    for (name, value) in flags {
+    for (name, value) in flags.iter().filter(|(name, _)| !NEW_SWITCHES.contains(name)) {
         arguments.push(match *value {
             "true" => format!("--{name}"),
             "false" => format!("--no-{name}"),
@@ -163,8 +184,8 @@ fn compare_names(ours: &Families, theirs: &Families) {
 
 #[test]
 fn the_fixture_tree_gives_the_same_values() {
-    // uname and time ask the system itself, and 1.5 reads the list of mounts from another file.
-    let left_out = ["filesystem", "time", "uname"];
+    // selinux, time, timex and uname ask the system itself, and 1.5 reads the list of mounts from another file.
+    let left_out = ["filesystem", "selinux", "time", "timex", "uname"];
     let fixtures = std::env::current_dir().unwrap().join("tests/fixtures");
     let root = root_at(&fixtures);
     let textfile = fixtures.join("textfile");
@@ -172,6 +193,7 @@ fn the_fixture_tree_gives_the_same_values() {
         ("collector.cpu.info", "true"),
         ("collector.cpu.info.bugs-include", "^spectre"),
         ("collector.cpu.info.flags-include", "avx"),
+        ("collector.arp.netlink", "false"),
         ("collector.netdev.netlink", "false"),
         ("collector.stat.softirq", "true"),
         ("collector.textfile.directory", textfile.to_str().unwrap()),

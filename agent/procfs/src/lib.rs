@@ -27,5 +27,5 @@ pub mod udev;
 pub mod udp;
 pub mod vmstat;
 
-pub use root::{CachedFile, Error, Root};
+pub use root::{ATTRIBUTE, AttributeFile, CachedFile, Error, Root};
 pub use scan::{Lossy, Malformed};

@@ -11,6 +11,7 @@ mod filesystem;
 mod kernel_hung;
 mod loadavg;
 mod meminfo;
+mod netclass;
 mod netdev;
 mod netstat;
 mod os;
@@ -36,6 +37,7 @@ pub const COLLECTORS: &[&Spec] = &[
     &kernel_hung::SPEC,
     &loadavg::SPEC,
     &meminfo::SPEC,
+    &netclass::SPEC,
     &netdev::SPEC,
     &netstat::SPEC,
     &os::SPEC,
@@ -57,6 +59,9 @@ mod tests {
 
     use super::*;
 
+    /// Collectors whose flags node_exporter names otherwise.
+    const OTHER_PREFIXES: &[(&str, &str)] = &[("powersupplyclass", "powersupply")];
+
     #[test]
     fn every_file_is_registered() {
         let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/src/collectors");
@@ -75,7 +80,8 @@ mod tests {
         for spec in COLLECTORS {
             assert!(spec.help.ends_with('.'), "{}", spec.name);
             for flag in spec.flags {
-                assert!(flag.name.starts_with(&format!("collector.{}.", spec.name)), "{}", flag.name);
+                let prefix = OTHER_PREFIXES.iter().find(|(name, _)| *name == spec.name).map_or(spec.name, |(_, p)| p);
+                assert!(flag.name.starts_with(&format!("collector.{prefix}.")), "{}", flag.name);
                 assert!(flag.help.ends_with('.'), "{}", flag.name);
                 assert!(seen.insert(flag.name), "{}", flag.name);
             }
