@@ -2,6 +2,7 @@
 
 use crate::Spec;
 
+mod arp;
 mod conntrack;
 mod cpu;
 mod diskstats;
@@ -28,6 +29,7 @@ mod vmstat;
 
 /// Every collector there is, in alphabetical order.
 pub const COLLECTORS: &[&Spec] = &[
+    &arp::SPEC,
     &conntrack::SPEC,
     &cpu::SPEC,
     &diskstats::SPEC,
