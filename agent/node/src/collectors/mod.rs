@@ -23,6 +23,7 @@ mod softnet;
 mod stat;
 mod textfile;
 mod time;
+mod timex;
 mod udp_queues;
 mod uname;
 mod vmstat;
@@ -50,6 +51,7 @@ pub const COLLECTORS: &[&Spec] = &[
     &stat::SPEC,
     &textfile::SPEC,
     &time::SPEC,
+    &timex::SPEC,
     &udp_queues::SPEC,
     &uname::SPEC,
     &vmstat::SPEC,
