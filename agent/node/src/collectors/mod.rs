@@ -22,6 +22,7 @@ mod sockstat;
 mod softnet;
 mod stat;
 mod textfile;
+mod thermal_zone;
 mod time;
 mod timex;
 mod udp_queues;
@@ -50,6 +51,7 @@ pub const COLLECTORS: &[&Spec] = &[
     &softnet::SPEC,
     &stat::SPEC,
     &textfile::SPEC,
+    &thermal_zone::SPEC,
     &time::SPEC,
     &timex::SPEC,
     &udp_queues::SPEC,
