@@ -5,6 +5,7 @@ use crate::Spec;
 mod arp;
 mod conntrack;
 mod cpu;
+mod cpufreq;
 mod diskstats;
 mod entropy;
 mod filefd;
@@ -34,6 +35,7 @@ pub const COLLECTORS: &[&Spec] = &[
     &arp::SPEC,
     &conntrack::SPEC,
     &cpu::SPEC,
+    &cpufreq::SPEC,
     &diskstats::SPEC,
     &entropy::SPEC,
     &filefd::SPEC,
