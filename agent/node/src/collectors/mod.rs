@@ -7,6 +7,7 @@ mod conntrack;
 mod cpu;
 mod cpufreq;
 mod diskstats;
+mod dmi;
 mod entropy;
 mod filefd;
 mod filesystem;
@@ -37,6 +38,7 @@ pub const COLLECTORS: &[&Spec] = &[
     &cpu::SPEC,
     &cpufreq::SPEC,
     &diskstats::SPEC,
+    &dmi::SPEC,
     &entropy::SPEC,
     &filefd::SPEC,
     &filesystem::SPEC,
