@@ -15,6 +15,7 @@ mod devices;
 mod disk_identity;
 mod fields;
 mod flags;
+mod hwmon_sensors;
 mod kernel_clock;
 mod netclass_columns;
 mod netdev_columns;

@@ -11,6 +11,7 @@ mod dmi;
 mod entropy;
 mod filefd;
 mod filesystem;
+mod hwmon;
 mod kernel_hung;
 mod loadavg;
 mod meminfo;
@@ -42,6 +43,7 @@ pub const COLLECTORS: &[&Spec] = &[
     &entropy::SPEC,
     &filefd::SPEC,
     &filesystem::SPEC,
+    &hwmon::SPEC,
     &kernel_hung::SPEC,
     &loadavg::SPEC,
     &meminfo::SPEC,
