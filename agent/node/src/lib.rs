@@ -21,6 +21,7 @@ mod netclass_columns;
 mod netdev_columns;
 mod netlink;
 mod pattern;
+mod power_supply_rows;
 mod shared;
 mod source;
 mod stamp;

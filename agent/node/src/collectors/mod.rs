@@ -19,6 +19,7 @@ mod netclass;
 mod netdev;
 mod netstat;
 mod os;
+mod powersupplyclass;
 mod pressure;
 mod schedstat;
 mod sockstat;
@@ -51,6 +52,7 @@ pub const COLLECTORS: &[&Spec] = &[
     &netdev::SPEC,
     &netstat::SPEC,
     &os::SPEC,
+    &powersupplyclass::SPEC,
     &pressure::SPEC,
     &schedstat::SPEC,
     &sockstat::SPEC,
