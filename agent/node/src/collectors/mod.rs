@@ -14,6 +14,7 @@ mod filesystem;
 mod hwmon;
 mod kernel_hung;
 mod loadavg;
+mod mdadm;
 mod meminfo;
 mod netclass;
 mod netdev;
@@ -47,6 +48,7 @@ pub const COLLECTORS: &[&Spec] = &[
     &hwmon::SPEC,
     &kernel_hung::SPEC,
     &loadavg::SPEC,
+    &mdadm::SPEC,
     &meminfo::SPEC,
     &netclass::SPEC,
     &netdev::SPEC,

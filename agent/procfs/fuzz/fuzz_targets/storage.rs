@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use agent_procfs::{diskstats, mountinfo, udev};
+use agent_procfs::{diskstats, mdstat, mountinfo, udev};
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     for disk in diskstats::parse(bytes).value {
@@ -10,6 +10,9 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     }
     for mount in mountinfo::parse(bytes).value {
         let _ = mount.is_read_only();
+    }
+    for array in mdstat::parse(bytes).value {
+        assert!(!array.name.is_empty());
     }
     assert!(mountinfo::unescape(bytes).len() <= bytes.len());
     let _ = udev::parse(bytes).get("ID_MODEL");
