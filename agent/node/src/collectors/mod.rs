@@ -3,6 +3,7 @@
 use crate::Spec;
 
 mod arp;
+mod bonding;
 mod conntrack;
 mod cpu;
 mod cpufreq;
@@ -37,6 +38,7 @@ mod vmstat;
 /// Every collector there is, in alphabetical order.
 pub const COLLECTORS: &[&Spec] = &[
     &arp::SPEC,
+    &bonding::SPEC,
     &conntrack::SPEC,
     &cpu::SPEC,
     &cpufreq::SPEC,
