@@ -20,6 +20,7 @@ mod meminfo;
 mod netclass;
 mod netdev;
 mod netstat;
+mod nvme;
 mod os;
 mod powersupplyclass;
 mod pressure;
@@ -55,6 +56,7 @@ pub const COLLECTORS: &[&Spec] = &[
     &netclass::SPEC,
     &netdev::SPEC,
     &netstat::SPEC,
+    &nvme::SPEC,
     &os::SPEC,
     &powersupplyclass::SPEC,
     &pressure::SPEC,
