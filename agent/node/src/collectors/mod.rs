@@ -24,6 +24,7 @@ mod nvme;
 mod os;
 mod powersupplyclass;
 mod pressure;
+mod rapl;
 mod schedstat;
 mod sockstat;
 mod softnet;
@@ -60,6 +61,7 @@ pub const COLLECTORS: &[&Spec] = &[
     &os::SPEC,
     &powersupplyclass::SPEC,
     &pressure::SPEC,
+    &rapl::SPEC,
     &schedstat::SPEC,
     &sockstat::SPEC,
     &softnet::SPEC,
