@@ -9,6 +9,7 @@ mod cpu;
 mod cpufreq;
 mod diskstats;
 mod dmi;
+mod edac;
 mod entropy;
 mod filefd;
 mod filesystem;
@@ -46,6 +47,7 @@ pub const COLLECTORS: &[&Spec] = &[
     &cpufreq::SPEC,
     &diskstats::SPEC,
     &dmi::SPEC,
+    &edac::SPEC,
     &entropy::SPEC,
     &filefd::SPEC,
     &filesystem::SPEC,
