@@ -27,6 +27,7 @@ mod powersupplyclass;
 mod pressure;
 mod rapl;
 mod schedstat;
+mod selinux;
 mod sockstat;
 mod softnet;
 mod stat;
@@ -65,6 +66,7 @@ pub const COLLECTORS: &[&Spec] = &[
     &pressure::SPEC,
     &rapl::SPEC,
     &schedstat::SPEC,
+    &selinux::SPEC,
     &sockstat::SPEC,
     &softnet::SPEC,
     &stat::SPEC,
