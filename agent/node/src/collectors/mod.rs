@@ -38,6 +38,7 @@ mod timex;
 mod udp_queues;
 mod uname;
 mod vmstat;
+mod watchdog;
 
 /// Every collector there is, in alphabetical order.
 pub const COLLECTORS: &[&Spec] = &[
@@ -77,6 +78,7 @@ pub const COLLECTORS: &[&Spec] = &[
     &udp_queues::SPEC,
     &uname::SPEC,
     &vmstat::SPEC,
+    &watchdog::SPEC,
 ];
 
 #[cfg(test)]
