@@ -28,6 +28,7 @@ mod stamp;
 mod stat_pool;
 mod text_families;
 mod throttle;
+mod xfs_counters;
 
 pub use flags::{FlagKind, FlagSpec, Flags};
 

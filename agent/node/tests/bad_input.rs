@@ -22,6 +22,9 @@ const READERS: &[(&str, &[&str])] = &[
     ("proc/meminfo", &["meminfo"]),
     ("proc/net/arp", &["arp"]),
     ("proc/net/dev", &["netdev"]),
+    ("proc/net/ip_vs", &["ipvs"]),
+    ("proc/net/rpc/nfsd", &["nfsd"]),
+    ("proc/net/rpc/nfs", &["nfs"]),
     ("proc/net/softnet_stat", &["softnet"]),
     ("proc/net/stat/nf_conntrack", &["conntrack"]),
     ("proc/net/udp", &["udp_queues"]),
@@ -33,18 +36,22 @@ const READERS: &[(&str, &[&str])] = &[
     ("proc/net/snmp", &["netstat"]),
     ("proc/net/sockstat", &["sockstat"]),
     ("proc/pressure/", &["pressure"]),
+    ("proc/spl/kstat/zfs/", &["zfs"]),
     ("proc/stat", &["cpu", "stat"]),
     ("proc/sys/fs/file-nr", &["filefd"]),
     ("proc/vmstat", &["vmstat"]),
     ("rootfs/etc/os-release", &["os"]),
     ("rootfs/etc/selinux/", &["selinux"]),
     ("rootfs/", &["filesystem"]),
-    ("sys/block/", &["diskstats", "mdadm"]),
+    ("sys/block/", &["diskstats", "dmmultipath", "mdadm"]),
     ("sys/class/net/bond", &["bonding", "netclass"]),
     ("sys/class/net/", &["netclass", "netdev"]),
     ("sys/devices/LNXSYSTM:00/LNXSYBUS:00/ACPI000D:00/", &["hwmon"]),
     ("sys/devices/LNXSYSTM:00/LNXSYBUS:00/", &["powersupplyclass"]),
     ("sys/devices/pci0000:00/", &["hwmon", "nvme"]),
+    ("sys/devices/pci0000:40/0000:43:00.0/host0/", &["fibrechannel"]),
+    ("sys/devices/pci0000:40/0000:43:00.0/host1/", &["dmmultipath", "tapestats"]),
+    ("sys/devices/pci0000:40/", &["infiniband"]),
     ("sys/devices/platform/soc/charger/", &["powersupplyclass"]),
     ("sys/devices/platform/soc/watchdog/", &["watchdog"]),
     ("sys/devices/platform/", &["hwmon"]),
@@ -58,6 +65,7 @@ const READERS: &[(&str, &[&str])] = &[
     ("sys/devices/virtual/thermal/", &["thermal_zone"]),
     ("sys/devices/virtual/watchdog/", &["watchdog"]),
     ("sys/fs/selinux/", &["selinux"]),
+    ("sys/fs/xfs/", &["xfs"]),
     ("textfile/", &["textfile"]),
     ("udev/", &["diskstats"]),
 ];
@@ -212,15 +220,15 @@ fn legal(text: &str, what: &str) {
 
 #[test]
 fn what_each_loss_means() {
-    #[track_caller]
-    fn check(file: &str, how: &str, collector: &str, want: Result<Outcome, &str>) {
-        let copy = Copy::new();
+    let copy = Copy::new();
+    let check = |file: &str, how: &str, collector: &str, want: Result<Outcome, &str>| {
         SPOILS.iter().find(|(name, _)| *name == how).unwrap().1(&copy.path(file));
         let run = copy.build(|name| name == collector)[0].run(1);
+        copy.restore(file);
         let got = run.result.map_err(|error| error.to_string());
         let want = want.map_err(|text| text.replace('$', copy.directory.path().to_str().unwrap()));
         assert_eq!(got, want, "{file} is {how}");
-    }
+    };
     check("proc/stat", "missing", "cpu", Err("cannot read $/proc/stat"));
     check("proc/stat", "empty", "stat", Err("cannot understand $/proc/stat, line 1: expected CPU lines"));
     check("proc/stat", "unreadable", "stat", Err("cannot read $/proc/stat"));
@@ -251,6 +259,20 @@ fn what_each_loss_means() {
     check("sys/devices/system/cpu/isolated", "garbage", "cpu", Ok(Outcome::Collected));
     check("udev/b8:0", "missing", "diskstats", Ok(Outcome::Collected));
     check("textfile/meta.prom", "garbage", "textfile", Ok(Outcome::Collected));
+    check("proc/mdstat", "missing", "mdadm", Ok(Outcome::Nothing));
+    check("proc/mdstat", "unreadable", "mdadm", Err("cannot read $/proc/mdstat"));
+    check("proc/net/arp", "missing", "arp", Err("cannot read $/proc/net/arp"));
+    check("proc/net/ip_vs_stats", "missing", "ipvs", Ok(Outcome::Nothing));
+    check("proc/net/ip_vs", "missing", "ipvs", Err("cannot read $/proc/net/ip_vs"));
+    check("proc/net/rpc/nfs", "missing", "nfs", Ok(Outcome::Nothing));
+    check("proc/spl/kstat/zfs/arcstats", "missing", "zfs", Ok(Outcome::Collected));
+    check("sys/class/net/eth0/ifindex", "missing", "netclass", Ok(Outcome::Collected));
+    check("sys/class/net/bonding_masters", "missing", "bonding", Ok(Outcome::Nothing));
+    check("sys/devices/platform/coretemp.0/hwmon/hwmon0/temp1_input", "garbage", "hwmon", Ok(Outcome::Collected));
+    check("sys/fs/selinux/enforce", "missing", "selinux", Ok(Outcome::Collected));
+    let not_a_number = "cannot understand $/sys/fs/selinux/enforce, line 1: expected a number";
+    check("sys/fs/selinux/enforce", "garbage", "selinux", Err(not_a_number));
+    check("sys/fs/xfs/sda1/stats/stats", "unreadable", "xfs", Ok(Outcome::Collected));
 }
 
 #[test]
@@ -264,11 +286,17 @@ fn nothing_at_all_is_survived() {
             "conntrack",
             "cpufreq",
             "dmi",
+            "dmmultipath",
             "edac",
+            "fibrechannel",
             "hwmon",
+            "infiniband",
+            "ipvs",
             "kernel_hung",
             "mdadm",
             "netclass",
+            "nfs",
+            "nfsd",
             "nvme",
             "os",
             "powersupplyclass",
@@ -277,6 +305,7 @@ fn nothing_at_all_is_survived() {
             "schedstat",
             "selinux",
             "sockstat",
+            "tapestats",
             "textfile",
             "thermal_zone",
             "time",
@@ -284,6 +313,8 @@ fn nothing_at_all_is_survived() {
             "udp_queues",
             "uname",
             "watchdog",
+            "xfs",
+            "zfs",
         ];
         let may_work = MAY_BE_MISSING.contains(&run.name);
         assert_eq!(run.result.is_ok(), may_work, "{}: {:?}", run.name, run.result);
@@ -303,6 +334,7 @@ fn wrong_flags_are_refused() {
     }
     check("cpu", &[("collector.cpu.info.flags-include", "(")], "not a regular expression");
     check("vmstat", &[("collector.vmstat.fields", "[")], "--collector.vmstat.fields=[: not a regular expression");
+    check("ipvs", &[("collector.ipvs.backend-labels", "proto,port")], "port is none of local_address, local_mark");
     check("filesystem", &[("collector.filesystem.mount-timeout", "5")], "expected a time such as 5s");
     check("filesystem", &[("collector.filesystem.stat-workers", "0")], "expected a number from 1 to 64");
     let both = [("collector.netdev.device-include", "a"), ("collector.netdev.device-exclude", "b")];

@@ -97,7 +97,7 @@ fn lint(page: &str) {
             assert!(!base.ends_with(unit), "{name} is not in a base unit");
         }
         if *kind == Kind::Untyped {
-            let may_be = ["node_netstat_", "node_vmstat_", "node_meta"];
+            let may_be = ["node_netstat_", "node_vmstat_", "node_zfs_", "node_meta"];
             assert!(may_be.iter().any(|prefix| name.starts_with(prefix)), "{name} has no type");
         }
     }

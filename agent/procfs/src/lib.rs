@@ -6,6 +6,7 @@
 pub mod arp;
 pub mod cgroup;
 pub mod conntrack;
+pub mod counter_lines;
 pub mod cpu_list;
 pub mod cpuinfo;
 pub mod diskstats;
