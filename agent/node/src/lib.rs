@@ -20,6 +20,7 @@ mod kernel_clock;
 mod netclass_columns;
 mod netdev_columns;
 mod netlink;
+mod nfs_methods;
 mod pattern;
 mod power_supply_rows;
 mod shared;

@@ -21,6 +21,7 @@ mod meminfo;
 mod netclass;
 mod netdev;
 mod netstat;
+mod nfs;
 mod nvme;
 mod os;
 mod powersupplyclass;
@@ -62,6 +63,7 @@ pub const COLLECTORS: &[&Spec] = &[
     &netclass::SPEC,
     &netdev::SPEC,
     &netstat::SPEC,
+    &nfs::SPEC,
     &nvme::SPEC,
     &os::SPEC,
     &powersupplyclass::SPEC,
