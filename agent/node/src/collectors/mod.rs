@@ -22,6 +22,7 @@ mod netclass;
 mod netdev;
 mod netstat;
 mod nfs;
+mod nfsd;
 mod nvme;
 mod os;
 mod powersupplyclass;
@@ -64,6 +65,7 @@ pub const COLLECTORS: &[&Spec] = &[
     &netdev::SPEC,
     &netstat::SPEC,
     &nfs::SPEC,
+    &nfsd::SPEC,
     &nvme::SPEC,
     &os::SPEC,
     &powersupplyclass::SPEC,
