@@ -11,6 +11,7 @@ pub mod cpu_list;
 pub mod cpuinfo;
 pub mod diskstats;
 pub mod file_nr;
+pub mod ip_vs;
 pub mod loadavg;
 pub mod mdstat;
 pub mod meminfo;

@@ -14,6 +14,7 @@ mod entropy;
 mod filefd;
 mod filesystem;
 mod hwmon;
+mod ipvs;
 mod kernel_hung;
 mod loadavg;
 mod mdadm;
@@ -57,6 +58,7 @@ pub const COLLECTORS: &[&Spec] = &[
     &filefd::SPEC,
     &filesystem::SPEC,
     &hwmon::SPEC,
+    &ipvs::SPEC,
     &kernel_hung::SPEC,
     &loadavg::SPEC,
     &mdadm::SPEC,

@@ -3,7 +3,7 @@
 #![no_main]
 
 use agent_procfs::rtnetlink::{self, Counter, Message};
-use agent_procfs::{arp, conntrack, netdev, netstat, sockstat, softnet, udp};
+use agent_procfs::{arp, conntrack, counter_lines, ip_vs, netdev, netstat, sockstat, softnet, udp};
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     for device in netdev::parse(bytes).value {
@@ -17,6 +17,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     }
     let _ = sockstat::parse(bytes);
     let _ = (arp::devices(bytes), conntrack::parse(bytes), softnet::parse(bytes), udp::queues(bytes));
+    let _ = (counter_lines::parse(bytes), ip_vs::backends(bytes), ip_vs::totals(bytes));
     // An input that begins with its own sequence number gets past the filter.
     let sequence = bytes.first_chunk().map_or(0, |chunk| u32::from_ne_bytes(*chunk));
     for message in rtnetlink::messages(bytes, sequence) {
