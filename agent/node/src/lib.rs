@@ -16,6 +16,7 @@ mod disk_identity;
 mod fields;
 mod flags;
 mod hwmon_sensors;
+mod infiniband_rows;
 mod kernel_clock;
 mod netclass_columns;
 mod netdev_columns;

@@ -14,6 +14,7 @@ mod entropy;
 mod filefd;
 mod filesystem;
 mod hwmon;
+mod infiniband;
 mod ipvs;
 mod kernel_hung;
 mod loadavg;
@@ -58,6 +59,7 @@ pub const COLLECTORS: &[&Spec] = &[
     &filefd::SPEC,
     &filesystem::SPEC,
     &hwmon::SPEC,
+    &infiniband::SPEC,
     &ipvs::SPEC,
     &kernel_hung::SPEC,
     &loadavg::SPEC,
