@@ -11,6 +11,7 @@ mod diskstats;
 mod dmi;
 mod edac;
 mod entropy;
+mod fibrechannel;
 mod filefd;
 mod filesystem;
 mod hwmon;
@@ -56,6 +57,7 @@ pub const COLLECTORS: &[&Spec] = &[
     &dmi::SPEC,
     &edac::SPEC,
     &entropy::SPEC,
+    &fibrechannel::SPEC,
     &filefd::SPEC,
     &filesystem::SPEC,
     &hwmon::SPEC,
