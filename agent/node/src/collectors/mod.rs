@@ -9,6 +9,7 @@ mod cpu;
 mod cpufreq;
 mod diskstats;
 mod dmi;
+mod dmmultipath;
 mod edac;
 mod entropy;
 mod fibrechannel;
@@ -55,6 +56,7 @@ pub const COLLECTORS: &[&Spec] = &[
     &cpufreq::SPEC,
     &diskstats::SPEC,
     &dmi::SPEC,
+    &dmmultipath::SPEC,
     &edac::SPEC,
     &entropy::SPEC,
     &fibrechannel::SPEC,
