@@ -37,6 +37,7 @@ mod selinux;
 mod sockstat;
 mod softnet;
 mod stat;
+mod tapestats;
 mod textfile;
 mod thermal_zone;
 mod time;
@@ -84,6 +85,7 @@ pub const COLLECTORS: &[&Spec] = &[
     &sockstat::SPEC,
     &softnet::SPEC,
     &stat::SPEC,
+    &tapestats::SPEC,
     &textfile::SPEC,
     &thermal_zone::SPEC,
     &time::SPEC,
