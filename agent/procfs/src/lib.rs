@@ -12,6 +12,7 @@ pub mod cpuinfo;
 pub mod diskstats;
 pub mod file_nr;
 pub mod ip_vs;
+pub mod kstat;
 pub mod loadavg;
 pub mod mdstat;
 pub mod meminfo;

@@ -47,6 +47,7 @@ mod uname;
 mod vmstat;
 mod watchdog;
 mod xfs;
+mod zfs;
 
 /// Every collector there is, in alphabetical order.
 pub const COLLECTORS: &[&Spec] = &[
@@ -95,6 +96,7 @@ pub const COLLECTORS: &[&Spec] = &[
     &vmstat::SPEC,
     &watchdog::SPEC,
     &xfs::SPEC,
+    &zfs::SPEC,
 ];
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use agent_procfs::{diskstats, mdstat, mountinfo, udev};
+use agent_procfs::{diskstats, kstat, mdstat, mountinfo, udev};
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     for disk in diskstats::parse(bytes).value {
@@ -11,6 +11,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     for mount in mountinfo::parse(bytes).value {
         let _ = mount.is_read_only();
     }
+    let _ = (kstat::list(bytes), kstat::table(bytes));
     for array in mdstat::parse(bytes).value {
         assert!(!array.name.is_empty());
     }
