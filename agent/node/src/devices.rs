@@ -86,7 +86,7 @@ mod tests {
             devices
                 .refresh(|name, _| {
                     opened += 1;
-                    (name != "unwanted").then(|| opened)
+                    Some(opened).filter(|_| name != "unwanted")
                 })
                 .unwrap();
             devices.iter_mut().map(|(name, number)| format!("{name} {number}")).collect::<Vec<_>>()

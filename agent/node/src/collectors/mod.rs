@@ -3,6 +3,7 @@
 use crate::Spec;
 
 mod arp;
+mod bcache;
 mod bonding;
 mod conntrack;
 mod cpu;
@@ -52,6 +53,7 @@ mod zfs;
 /// Every collector there is, in alphabetical order.
 pub const COLLECTORS: &[&Spec] = &[
     &arp::SPEC,
+    &bcache::SPEC,
     &bonding::SPEC,
     &conntrack::SPEC,
     &cpu::SPEC,
