@@ -10,6 +10,7 @@ use crate::attributes::Descriptors;
 use crate::shared::{SharedLinks, SharedStat};
 
 mod attributes;
+mod btrfs_devices;
 pub mod collectors;
 mod devices;
 mod disk_identity;

@@ -5,6 +5,7 @@ use crate::Spec;
 mod arp;
 mod bcache;
 mod bonding;
+mod btrfs;
 mod conntrack;
 mod cpu;
 mod cpufreq;
@@ -55,6 +56,7 @@ pub const COLLECTORS: &[&Spec] = &[
     &arp::SPEC,
     &bcache::SPEC,
     &bonding::SPEC,
+    &btrfs::SPEC,
     &conntrack::SPEC,
     &cpu::SPEC,
     &cpufreq::SPEC,
