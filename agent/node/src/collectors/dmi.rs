@@ -1,7 +1,5 @@
 //! What machine this is, from `/sys/class/dmi/id`.
 
-use std::sync::Arc;
-
 use agent_exposition::{Kind, Page};
 
 use crate::attributes::Attributes;
@@ -35,7 +33,7 @@ const LABELS: &[(&str, &str)] = &[
 ];
 
 fn build(context: &Context) -> Result<Box<dyn Collector>, BuildError> {
-    let mut files = Attributes::new(context.root.sys("class/dmi/id"), &Arc::clone(&context.descriptors));
+    let mut files = Attributes::new(context.root.sys("class/dmi/id"), &context.descriptors);
     let labels = LABELS.iter().filter_map(|(label, file)| Some((*label, files.text(file)?))).collect();
     Ok(Box::new(Dmi { labels }))
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use agent_exposition::Page;
 
-use crate::attributes::{Attributes, Row};
+use crate::attributes::{Attributes, Descriptors, Row};
 use crate::devices::Devices;
 use crate::{CollectError, Collector, Outcome, Spec};
 
@@ -15,11 +15,8 @@ pub const SPEC: Spec = Spec {
     default_on: true,
     flags: &[],
     build: |context| {
-        let descriptors = Arc::clone(&context.descriptors);
-        Ok(Box::new(ThermalZone {
-            devices: Devices::new(context.root.sys("class/thermal")),
-            open: Box::new(move |directory| Attributes::new(directory, &descriptors)),
-        }))
+        let devices = Devices::new(context.root.sys("class/thermal"));
+        Ok(Box::new(ThermalZone { devices, descriptors: Arc::clone(&context.descriptors) }))
     },
 };
 
@@ -33,7 +30,7 @@ const COOLING: &[Row] = &[
 
 struct ThermalZone {
     devices: Devices<Device>,
-    open: Box<dyn Fn(std::path::PathBuf) -> Attributes + Send>,
+    descriptors: Arc<Descriptors>,
 }
 
 struct Device {
@@ -45,8 +42,8 @@ struct Device {
 
 impl Collector for ThermalZone {
     fn collect(&mut self, page: &mut Page) -> Result<Outcome, CollectError> {
-        let open = &self.open;
-        self.devices.refresh(|name, directory| Device::open(name, open(directory)))?;
+        let descriptors = &self.descriptors;
+        self.devices.refresh(|name, directory| Device::open(name, Attributes::new(directory, descriptors)))?;
         let mut outcome = Outcome::Nothing;
         for (_, device) in self.devices.iter_mut() {
             outcome = Outcome::Collected;
