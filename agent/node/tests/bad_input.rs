@@ -66,6 +66,7 @@ const READERS: &[(&str, &[&str])] = &[
     ("sys/devices/virtual/thermal/", &["thermal_zone"]),
     ("sys/devices/virtual/watchdog/", &["watchdog"]),
     ("sys/fs/bcache/", &["bcache"]),
+    ("sys/fs/bcachefs/", &["bcachefs"]),
     ("sys/fs/btrfs/", &["btrfs"]),
     ("sys/fs/selinux/", &["selinux"]),
     ("sys/fs/xfs/", &["xfs"]),
@@ -290,6 +291,7 @@ fn nothing_at_all_is_survived() {
         let run = built.run(1);
         const MAY_BE_MISSING: &[&str] = &[
             "bcache",
+            "bcachefs",
             "bonding",
             "btrfs",
             "conntrack",

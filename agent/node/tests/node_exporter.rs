@@ -21,6 +21,7 @@ use provisioning_parts::{Process, Start, eventually, free_port, get, program};
 const MEANT: &[(&str, Who, &str)] = &[
     ("node_cpu_online", Who::Ours, "came after 1.5"),
     ("node_cpu_isolated", Who::Ours, "came after 1.5"),
+    ("node_bcachefs_*", Who::Ours, "came after 1.5"),
     ("node_btrfs_commit*", Who::Ours, "came after 1.5"),
     ("node_btrfs_last_commit_seconds", Who::Ours, "came after 1.5"),
     ("node_btrfs_max_commit_seconds", Who::Ours, "came after 1.5"),
@@ -63,7 +64,7 @@ const MEANT: &[(&str, Who, &str)] = &[
 ];
 
 /// Collectors that came after 1.5.
-const NEW: &[&str] = &["dmmultipath", "kernel_hung", "watchdog"];
+const NEW: &[&str] = &["bcachefs", "dmmultipath", "kernel_hung", "watchdog"];
 
 /// Flags with a value that came after 1.5.
 const NEW_FLAGS: &[&str] = &[

@@ -4,6 +4,7 @@
 //! no path: [`Malformed::at`] adds it. In a file of independent lines a bad one costs itself ([`Lossy`]).
 
 pub mod arp;
+pub mod bcachefs;
 pub mod cgroup;
 pub mod conntrack;
 pub mod counter_lines;

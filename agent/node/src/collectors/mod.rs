@@ -4,6 +4,7 @@ use crate::Spec;
 
 mod arp;
 mod bcache;
+mod bcachefs;
 mod bonding;
 mod btrfs;
 mod conntrack;
@@ -55,6 +56,7 @@ mod zfs;
 pub const COLLECTORS: &[&Spec] = &[
     &arp::SPEC,
     &bcache::SPEC,
+    &bcachefs::SPEC,
     &bonding::SPEC,
     &btrfs::SPEC,
     &conntrack::SPEC,
