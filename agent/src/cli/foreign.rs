@@ -246,7 +246,7 @@ mod tests {
 
     #[test]
     fn foreign_flags_are_taken_out_with_their_values() {
-        let line = "--collector.loadavg --no-collector.wifi --collector.systemd.unit-include .+ --collector.bcachefs \
+        let line = "--collector.loadavg --no-collector.wifi --collector.systemd.unit-include .+ --collector.logind \
                     --collector.netclass_rtnl.with-stats=true --collector.perf.cpus 0 --path.procfs /p";
         let (ours, foreign) = split(line.split_ascii_whitespace().map(str::to_owned).collect());
         assert_eq!(ours.join(" "), "--collector.loadavg --path.procfs /p");
