@@ -31,19 +31,18 @@ impl<D> Devices<D> {
         Self { directory, known: BTreeMap::new(), round: 0 }
     }
 
-    /// Lists the directory. `open` makes what is kept of a new device from its name and directory, or nothing for an
-    /// entry that is not wanted; it is asked once. Devices that are gone are forgotten. A directory that is not there
-    /// has no devices.
+    /// Lists the directory, and says whether it is there. `open` makes what is kept of a new device from its name and
+    /// directory, or nothing for an entry that is not wanted; it is asked once. Devices that are gone are forgotten.
     ///
     /// # Errors
     /// When the directory cannot be listed.
-    pub(crate) fn refresh(&mut self, mut open: impl FnMut(&str, PathBuf) -> Option<D>) -> Result<(), Error> {
+    pub(crate) fn refresh(&mut self, mut open: impl FnMut(&str, PathBuf) -> Option<D>) -> Result<bool, Error> {
         self.round += 1;
         let entries = match std::fs::read_dir(&self.directory) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.known.clear();
-                return Ok(());
+                return Ok(false);
             }
             Err(source) => return Err(Error::Read { path: self.directory.clone(), source }),
         };
@@ -52,7 +51,7 @@ impl<D> Devices<D> {
             self.see(&entry, &mut open);
         }
         self.known.retain(|_, known| known.seen == self.round);
-        Ok(())
+        Ok(true)
     }
 
     fn see(&mut self, entry: &DirEntry, open: &mut impl FnMut(&str, PathBuf) -> Option<D>) {

@@ -59,7 +59,9 @@ struct Pool {
 impl Collector for Zfs {
     fn collect(&mut self, page: &mut Page) -> Result<Outcome, CollectError> {
         let descriptors = &self.descriptors;
-        self.pools.refresh(|_, directory| directory.is_dir().then(|| Pool::open(directory, descriptors)))?;
+        if !self.pools.refresh(|_, directory| directory.is_dir().then(|| Pool::open(directory, descriptors)))? {
+            return Ok(Outcome::Nothing);
+        }
         let mut outcome = Outcome::Nothing;
         for (file, prefix, source) in &mut self.lists {
             match source.parse_lossy(|bytes| Ok(kstat::list(bytes))) {
