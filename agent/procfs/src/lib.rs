@@ -13,6 +13,7 @@ pub mod loadavg;
 pub mod meminfo;
 pub mod mountinfo;
 pub mod netdev;
+pub mod netlink;
 pub mod netstat;
 pub mod os_release;
 pub mod pressure;
