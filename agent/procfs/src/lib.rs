@@ -16,6 +16,7 @@ pub mod netdev;
 pub mod netlink;
 pub mod netstat;
 pub mod os_release;
+pub mod pid_stat;
 pub mod pressure;
 mod root;
 pub mod rtnetlink;

@@ -15,6 +15,7 @@ mod netdev;
 mod netstat;
 mod os;
 mod pressure;
+mod processes;
 mod schedstat;
 mod sockstat;
 mod softnet;
@@ -40,6 +41,7 @@ pub const COLLECTORS: &[&Spec] = &[
     &netstat::SPEC,
     &os::SPEC,
     &pressure::SPEC,
+    &processes::SPEC,
     &schedstat::SPEC,
     &sockstat::SPEC,
     &softnet::SPEC,
