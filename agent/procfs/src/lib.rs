@@ -9,6 +9,7 @@ pub mod cpu_list;
 pub mod cpuinfo;
 pub mod diskstats;
 pub mod file_nr;
+pub mod interrupts;
 pub mod loadavg;
 pub mod meminfo;
 pub mod mountinfo;

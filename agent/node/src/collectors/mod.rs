@@ -8,6 +8,7 @@ mod diskstats;
 mod entropy;
 mod filefd;
 mod filesystem;
+mod interrupts;
 mod kernel_hung;
 mod loadavg;
 mod meminfo;
@@ -34,6 +35,7 @@ pub const COLLECTORS: &[&Spec] = &[
     &entropy::SPEC,
     &filefd::SPEC,
     &filesystem::SPEC,
+    &interrupts::SPEC,
     &kernel_hung::SPEC,
     &loadavg::SPEC,
     &meminfo::SPEC,
