@@ -19,6 +19,7 @@ mod pressure;
 mod processes;
 mod schedstat;
 mod sockstat;
+mod softirqs;
 mod softnet;
 mod stat;
 mod textfile;
@@ -46,6 +47,7 @@ pub const COLLECTORS: &[&Spec] = &[
     &processes::SPEC,
     &schedstat::SPEC,
     &sockstat::SPEC,
+    &softirqs::SPEC,
     &softnet::SPEC,
     &stat::SPEC,
     &textfile::SPEC,
