@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use agent_procfs::rtnetlink::{self, Message};
-use rustix::net::{self, AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt};
+use rustix::net::{self, AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, sockopt};
 
 use crate::CollectError;
 
@@ -20,6 +20,11 @@ pub(crate) struct Netlink {
 }
 
 impl Netlink {
+    /// For `sock_diag`, which knows the sockets.
+    pub(crate) fn sock_diag() -> Self {
+        Self { protocol: Some(netlink::SOCK_DIAG), ..Self::default() }
+    }
+
     /// Asks for all devices or addresses and hands each message to `take`.
     ///
     /// # Errors

@@ -26,6 +26,7 @@ pub mod schedstat;
 pub mod sockstat;
 pub mod softnet;
 pub mod stat;
+pub mod tcp;
 pub mod udev;
 pub mod udp;
 pub mod vmstat;

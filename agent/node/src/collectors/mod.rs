@@ -22,6 +22,7 @@ mod sockstat;
 mod softirqs;
 mod softnet;
 mod stat;
+mod tcpstat;
 mod textfile;
 mod time;
 mod udp_queues;
@@ -50,6 +51,7 @@ pub const COLLECTORS: &[&Spec] = &[
     &softirqs::SPEC,
     &softnet::SPEC,
     &stat::SPEC,
+    &tcpstat::SPEC,
     &textfile::SPEC,
     &time::SPEC,
     &udp_queues::SPEC,
