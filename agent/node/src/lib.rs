@@ -8,6 +8,7 @@ use agent_procfs::Root;
 
 use crate::shared::SharedStat;
 
+mod bus;
 pub mod collectors;
 mod disk_identity;
 mod fields;
@@ -19,6 +20,7 @@ mod shared;
 mod source;
 mod stamp;
 mod stat_pool;
+mod systemd_units;
 mod text_families;
 mod throttle;
 
@@ -98,6 +100,9 @@ pub enum CollectError {
     /// The kernel did not answer over netlink.
     #[error("cannot ask the kernel over netlink")]
     Netlink(#[source] std::io::Error),
+    /// A service did not answer over D-Bus.
+    #[error("cannot ask over D-Bus")]
+    Bus(#[source] zbus::Error),
 }
 
 /// Reads one part of the kernel's story. Called by one thread at a time, again for every scrape; what it keeps

@@ -5,7 +5,11 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::expect_used)]
 
+#[path = "harness/bus.rs"]
+mod bus;
 mod harness;
+#[path = "harness/systemd.rs"]
+mod systemd;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpStream;
@@ -219,6 +223,22 @@ fn the_fixture_tree_gives_the_same_values_where_off_by_default() {
     // What asks the kernel itself.
     let left_out = ["logind", "network_route", "qdisc", "systemd", "tcpstat"];
     compare_over_fixtures(|name| !is_on_by_default(name) && !left_out.contains(&name), CHOSEN);
+}
+
+#[test]
+fn a_systemd_that_a_script_plays_gives_the_same_values() {
+    let bus = bus::Bus::start(systemd::script(systemd::UNITS));
+    let flags = [
+        ("collector.systemd.enable-restarts-metrics", "true"),
+        ("collector.systemd.enable-start-time-metrics", "true"),
+        ("collector.systemd.enable-task-metrics", "true"),
+        ("collector.systemd.unit-exclude", "never.*"),
+    ];
+    let wanted = |name: &str| name == "systemd";
+    let theirs = Exporter::start_on_bus(&bus.address(), &arguments(wanted, &flags)).page();
+    let address = bus.address();
+    let flags = [flags.as_slice(), &[("collector.systemd.bus-address", address.as_str())]].concat();
+    compare(&ours(&Root::default(), wanted, &flags), &theirs);
 }
 
 #[track_caller]

@@ -246,7 +246,7 @@ mod tests {
 
     #[test]
     fn foreign_flags_are_taken_out_with_their_values() {
-        let line = "--collector.loadavg --no-collector.wifi --collector.systemd.unit-include .+ --collector.zfs \
+        let line = "--collector.loadavg --no-collector.runit --collector.supervisord.url u --collector.zfs \
                     --collector.netclass.ignored-devices=^lo$ --collector.powersupply.ignored-supplies x --path.procfs /p";
         let (ours, foreign) = split(line.split_ascii_whitespace().map(str::to_owned).collect());
         assert_eq!(ours.join(" "), "--collector.loadavg --path.procfs /p");

@@ -11,6 +11,7 @@ mod filesystem;
 mod interrupts;
 mod kernel_hung;
 mod loadavg;
+mod logind;
 mod meminfo;
 mod netdev;
 mod netstat;
@@ -22,6 +23,7 @@ mod sockstat;
 mod softirqs;
 mod softnet;
 mod stat;
+mod systemd;
 mod tcpstat;
 mod textfile;
 mod time;
@@ -40,6 +42,7 @@ pub const COLLECTORS: &[&Spec] = &[
     &interrupts::SPEC,
     &kernel_hung::SPEC,
     &loadavg::SPEC,
+    &logind::SPEC,
     &meminfo::SPEC,
     &netdev::SPEC,
     &netstat::SPEC,
@@ -51,6 +54,7 @@ pub const COLLECTORS: &[&Spec] = &[
     &softirqs::SPEC,
     &softnet::SPEC,
     &stat::SPEC,
+    &systemd::SPEC,
     &tcpstat::SPEC,
     &textfile::SPEC,
     &time::SPEC,
