@@ -3,6 +3,7 @@
 //! Parsers take bytes and give types that mostly borrow from them; only `root.rs` touches the machine. A parser knows
 //! no path: [`Malformed::at`] adds it. In a file of independent lines a bad one costs itself ([`Lossy`]).
 
+pub mod buddyinfo;
 pub mod cgroup;
 pub mod conntrack;
 pub mod cpu_list;

@@ -2,6 +2,7 @@
 
 use crate::Spec;
 
+mod buddyinfo;
 mod conntrack;
 mod cpu;
 mod diskstats;
@@ -33,6 +34,7 @@ mod vmstat;
 
 /// Every collector there is, in alphabetical order.
 pub const COLLECTORS: &[&Spec] = &[
+    &buddyinfo::SPEC,
     &conntrack::SPEC,
     &cpu::SPEC,
     &diskstats::SPEC,
