@@ -6,6 +6,7 @@
 pub mod buddyinfo;
 pub mod cgroup;
 pub mod conntrack;
+pub mod controllers;
 pub mod cpu_list;
 pub mod cpuinfo;
 pub mod diskstats;

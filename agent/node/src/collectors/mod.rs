@@ -3,6 +3,7 @@
 use crate::Spec;
 
 mod buddyinfo;
+mod cgroups;
 mod conntrack;
 mod cpu;
 mod diskstats;
@@ -35,6 +36,7 @@ mod vmstat;
 /// Every collector there is, in alphabetical order.
 pub const COLLECTORS: &[&Spec] = &[
     &buddyinfo::SPEC,
+    &cgroups::SPEC,
     &conntrack::SPEC,
     &cpu::SPEC,
     &diskstats::SPEC,
