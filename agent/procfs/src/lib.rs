@@ -32,6 +32,7 @@ pub mod tcp;
 pub mod udev;
 pub mod udp;
 pub mod vmstat;
+pub mod zoneinfo;
 
 pub use root::{CachedFile, Error, Root};
 pub use scan::{Lossy, Malformed};

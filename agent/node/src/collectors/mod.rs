@@ -32,6 +32,7 @@ mod time;
 mod udp_queues;
 mod uname;
 mod vmstat;
+mod zoneinfo;
 
 /// Every collector there is, in alphabetical order.
 pub const COLLECTORS: &[&Spec] = &[
@@ -65,6 +66,7 @@ pub const COLLECTORS: &[&Spec] = &[
     &udp_queues::SPEC,
     &uname::SPEC,
     &vmstat::SPEC,
+    &zoneinfo::SPEC,
 ];
 
 #[cfg(test)]
