@@ -66,7 +66,15 @@ impl Filter {
         }
     }
 
-    /// The filter of flags that may stand beside each other, for expressions that must fit the whole name.
+    /// The filter of flags that may stand beside each other: what matches the one and not the other.
+    ///
+    /// # Errors
+    /// When an expression is wrong.
+    pub(crate) fn of_both(flags: &Flags, include: &FlagSpec, exclude: &FlagSpec) -> Result<Self, BuildError> {
+        Ok(Self { include: regex(flags, include)?, exclude: regex(flags, exclude)? })
+    }
+
+    /// As [`of_both`](Self::of_both), with older spellings, and for expressions that must fit the whole name.
     ///
     /// # Errors
     /// When an expression is wrong, or when both spellings of a flag are given.

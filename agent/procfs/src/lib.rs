@@ -25,6 +25,7 @@ mod root;
 pub mod rtnetlink;
 pub mod scan;
 pub mod schedstat;
+pub mod slabinfo;
 pub mod sockstat;
 pub mod softnet;
 pub mod stat;

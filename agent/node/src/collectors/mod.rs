@@ -21,6 +21,7 @@ mod os;
 mod pressure;
 mod processes;
 mod schedstat;
+mod slabinfo;
 mod sockstat;
 mod softirqs;
 mod softnet;
@@ -55,6 +56,7 @@ pub const COLLECTORS: &[&Spec] = &[
     &pressure::SPEC,
     &processes::SPEC,
     &schedstat::SPEC,
+    &slabinfo::SPEC,
     &sockstat::SPEC,
     &softirqs::SPEC,
     &softnet::SPEC,
