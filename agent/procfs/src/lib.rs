@@ -29,6 +29,7 @@ pub mod slabinfo;
 pub mod sockstat;
 pub mod softnet;
 pub mod stat;
+pub mod swaps;
 pub mod tcp;
 pub mod udev;
 pub mod udp;

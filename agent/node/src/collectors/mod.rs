@@ -26,6 +26,7 @@ mod sockstat;
 mod softirqs;
 mod softnet;
 mod stat;
+mod swap;
 mod systemd;
 mod tcpstat;
 mod textfile;
@@ -61,6 +62,7 @@ pub const COLLECTORS: &[&Spec] = &[
     &softirqs::SPEC,
     &softnet::SPEC,
     &stat::SPEC,
+    &swap::SPEC,
     &systemd::SPEC,
     &tcpstat::SPEC,
     &textfile::SPEC,
