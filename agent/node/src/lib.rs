@@ -10,11 +10,13 @@ use crate::shared::SharedStat;
 
 mod bus;
 pub mod collectors;
+mod directory;
 mod disk_identity;
 mod fields;
 mod flags;
 mod netdev_columns;
 mod netlink;
+mod numbered;
 mod pattern;
 mod shared;
 mod source;

@@ -18,6 +18,7 @@ pub mod mountinfo;
 pub mod netdev;
 pub mod netlink;
 pub mod netstat;
+pub mod numa;
 pub mod os_release;
 pub mod pid_stat;
 pub mod pressure;

@@ -15,6 +15,7 @@ mod kernel_hung;
 mod loadavg;
 mod logind;
 mod meminfo;
+mod meminfo_numa;
 mod netdev;
 mod netstat;
 mod os;
@@ -51,6 +52,7 @@ pub const COLLECTORS: &[&Spec] = &[
     &loadavg::SPEC,
     &logind::SPEC,
     &meminfo::SPEC,
+    &meminfo_numa::SPEC,
     &netdev::SPEC,
     &netstat::SPEC,
     &os::SPEC,
