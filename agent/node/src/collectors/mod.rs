@@ -12,6 +12,7 @@ mod filefd;
 mod filesystem;
 mod interrupts;
 mod kernel_hung;
+mod ksmd;
 mod loadavg;
 mod logind;
 mod meminfo;
@@ -49,6 +50,7 @@ pub const COLLECTORS: &[&Spec] = &[
     &filesystem::SPEC,
     &interrupts::SPEC,
     &kernel_hung::SPEC,
+    &ksmd::SPEC,
     &loadavg::SPEC,
     &logind::SPEC,
     &meminfo::SPEC,
