@@ -12,6 +12,7 @@ pub mod cpuinfo;
 pub mod diskstats;
 pub mod file_nr;
 pub mod interrupts;
+pub mod lnstat;
 pub mod loadavg;
 pub mod meminfo;
 pub mod mountinfo;

@@ -13,6 +13,7 @@ mod filesystem;
 mod interrupts;
 mod kernel_hung;
 mod ksmd;
+mod lnstat;
 mod loadavg;
 mod logind;
 mod meminfo;
@@ -51,6 +52,7 @@ pub const COLLECTORS: &[&Spec] = &[
     &interrupts::SPEC,
     &kernel_hung::SPEC,
     &ksmd::SPEC,
+    &lnstat::SPEC,
     &loadavg::SPEC,
     &logind::SPEC,
     &meminfo::SPEC,
