@@ -1,5 +1,6 @@
 //! Dumps from the kernel over one netlink socket that stays open.
 
+use std::collections::HashMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
@@ -49,6 +50,20 @@ impl Netlink {
                 Ok(false)
             },
         )
+    }
+
+    /// The names of the network devices by their numbers.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask).
+    pub(crate) fn device_names(&mut self, deadline: Instant) -> Result<HashMap<u32, String>, CollectError> {
+        let mut names = HashMap::new();
+        self.dump(rtnetlink::GET_LINK, deadline, |message| {
+            if let Message::Link(link) = message {
+                names.insert(link.index, link.name);
+            }
+        })?;
+        Ok(names)
     }
 
     /// Sends a request, made from its sequence number, and hands each datagram of the answer to `take` with that

@@ -24,6 +24,7 @@ pub mod os_release;
 pub mod pid_stat;
 pub mod pressure;
 mod root;
+pub mod route;
 pub mod rtnetlink;
 pub mod scan;
 pub mod schedstat;

@@ -20,6 +20,7 @@ mod meminfo;
 mod meminfo_numa;
 mod netdev;
 mod netstat;
+mod network_route;
 mod os;
 mod pressure;
 mod processes;
@@ -59,6 +60,7 @@ pub const COLLECTORS: &[&Spec] = &[
     &meminfo_numa::SPEC,
     &netdev::SPEC,
     &netstat::SPEC,
+    &network_route::SPEC,
     &os::SPEC,
     &pressure::SPEC,
     &processes::SPEC,
