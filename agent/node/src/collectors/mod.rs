@@ -31,6 +31,7 @@ mod softirqs;
 mod softnet;
 mod stat;
 mod swap;
+mod sysctl;
 mod systemd;
 mod tcpstat;
 mod textfile;
@@ -71,6 +72,7 @@ pub const COLLECTORS: &[&Spec] = &[
     &softnet::SPEC,
     &stat::SPEC,
     &swap::SPEC,
+    &sysctl::SPEC,
     &systemd::SPEC,
     &tcpstat::SPEC,
     &textfile::SPEC,
