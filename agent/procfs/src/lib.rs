@@ -16,6 +16,7 @@ pub mod lnstat;
 pub mod loadavg;
 pub mod meminfo;
 pub mod mountinfo;
+pub mod mountstats;
 pub mod netdev;
 pub mod netlink;
 pub mod netstat;

@@ -18,6 +18,7 @@ mod loadavg;
 mod logind;
 mod meminfo;
 mod meminfo_numa;
+mod mountstats;
 mod netdev;
 mod netstat;
 mod network_route;
@@ -59,6 +60,7 @@ pub const COLLECTORS: &[&Spec] = &[
     &logind::SPEC,
     &meminfo::SPEC,
     &meminfo_numa::SPEC,
+    &mountstats::SPEC,
     &netdev::SPEC,
     &netstat::SPEC,
     &network_route::SPEC,
