@@ -80,6 +80,10 @@ pub(crate) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     bytes.get(at..)?.first_chunk().map(|b| u32::from_ne_bytes(*b))
 }
 
+pub(crate) fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+    bytes.get(at..)?.first_chunk().map(|b| u64::from_ne_bytes(*b))
+}
+
 /// A message as the kernel would send it.
 #[cfg(test)]
 pub(crate) fn message(kind: u16, sequence: u32, body: &[u8]) -> Vec<u8> {

@@ -25,6 +25,7 @@ mod network_route;
 mod os;
 mod pressure;
 mod processes;
+mod qdisc;
 mod schedstat;
 mod slabinfo;
 mod sockstat;
@@ -67,6 +68,7 @@ pub const COLLECTORS: &[&Spec] = &[
     &os::SPEC,
     &pressure::SPEC,
     &processes::SPEC,
+    &qdisc::SPEC,
     &schedstat::SPEC,
     &slabinfo::SPEC,
     &sockstat::SPEC,
