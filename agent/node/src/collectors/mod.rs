@@ -41,6 +41,7 @@ mod time;
 mod udp_queues;
 mod uname;
 mod vmstat;
+mod xfrm;
 mod zoneinfo;
 
 /// Every collector there is, in alphabetical order.
@@ -84,6 +85,7 @@ pub const COLLECTORS: &[&Spec] = &[
     &udp_queues::SPEC,
     &uname::SPEC,
     &vmstat::SPEC,
+    &xfrm::SPEC,
     &zoneinfo::SPEC,
 ];
 
