@@ -7,6 +7,7 @@ mod cgroups;
 mod conntrack;
 mod cpu;
 mod diskstats;
+mod drm;
 mod entropy;
 mod filefd;
 mod filesystem;
@@ -51,6 +52,7 @@ pub const COLLECTORS: &[&Spec] = &[
     &conntrack::SPEC,
     &cpu::SPEC,
     &diskstats::SPEC,
+    &drm::SPEC,
     &entropy::SPEC,
     &filefd::SPEC,
     &filesystem::SPEC,
