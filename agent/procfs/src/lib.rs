@@ -39,6 +39,7 @@ pub mod tcp;
 pub mod udev;
 pub mod udp;
 pub mod vmstat;
+pub mod vulnerability;
 pub mod zoneinfo;
 
 pub use root::{CachedFile, Error, Root};

@@ -6,6 +6,7 @@ mod buddyinfo;
 mod cgroups;
 mod conntrack;
 mod cpu;
+mod cpu_vulnerabilities;
 mod diskstats;
 mod drm;
 mod entropy;
@@ -51,6 +52,7 @@ pub const COLLECTORS: &[&Spec] = &[
     &cgroups::SPEC,
     &conntrack::SPEC,
     &cpu::SPEC,
+    &cpu_vulnerabilities::SPEC,
     &diskstats::SPEC,
     &drm::SPEC,
     &entropy::SPEC,
