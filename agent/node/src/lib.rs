@@ -11,8 +11,10 @@ use crate::shared::{SharedLinks, SharedStat};
 
 mod attributes;
 mod btrfs_devices;
+mod bus;
 pub mod collectors;
 mod devices;
+mod directory;
 mod disk_identity;
 mod fields;
 mod flags;
@@ -29,6 +31,7 @@ mod shared;
 mod source;
 mod stamp;
 mod stat_pool;
+mod systemd_units;
 mod text_families;
 mod throttle;
 mod xfs_counters;
@@ -127,6 +130,9 @@ pub enum CollectError {
         #[source]
         source: std::io::Error,
     },
+    /// A service did not answer over D-Bus.
+    #[error("cannot ask over D-Bus")]
+    Bus(#[source] zbus::Error),
 }
 
 /// Reads one part of the kernel's story. Called by one thread at a time, again for every scrape; what it keeps

@@ -1,5 +1,6 @@
 //! What several collectors of one scrape read together.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use agent_procfs::Root;
@@ -77,6 +78,11 @@ impl SharedLinks {
         inner.last = Some((scrape.number, Arc::clone(&links)));
         Ok(links)
     }
+}
+
+/// The names of devices by their numbers.
+pub(crate) fn names(links: &[Link]) -> HashMap<u32, &str> {
+    links.iter().map(|link| (link.index, link.name.as_str())).collect()
 }
 
 #[cfg(test)]

@@ -10,13 +10,21 @@ use std::path::{Path, PathBuf};
 
 use agent_exposition::{Event, Format, Parser};
 use agent_node::Outcome;
-use harness::{Built, Run, build, root_at};
+use harness::{Built, CHOSEN, Run, build, root_at};
 
 /// Who reads a file below `tests/fixtures`: the beginning of its path, and the collectors.
 const READERS: &[(&str, &[&str])] = &[
-    ("proc/1/mountinfo", &["btrfs", "filesystem"]),
+    ("proc/1/mountinfo", &["btrfs", "filesystem", "mountstats"]),
+    ("proc/1/mountstats", &["mountstats"]),
+    ("proc/1/", &["processes"]),
+    ("proc/612/", &["processes"]),
+    ("proc/840/", &["processes"]),
+    ("proc/901/", &["processes"]),
+    ("proc/buddyinfo", &["buddyinfo"]),
+    ("proc/cgroups", &["cgroups"]),
     ("proc/cpuinfo", &["cpu"]),
     ("proc/diskstats", &["diskstats"]),
+    ("proc/interrupts", &["interrupts"]),
     ("proc/loadavg", &["loadavg"]),
     ("proc/mdstat", &["mdadm"]),
     ("proc/meminfo", &["meminfo"]),
@@ -26,24 +34,36 @@ const READERS: &[(&str, &[&str])] = &[
     ("proc/net/rpc/nfsd", &["nfsd"]),
     ("proc/net/rpc/nfs", &["nfs"]),
     ("proc/net/softnet_stat", &["softnet"]),
-    ("proc/net/stat/nf_conntrack", &["conntrack"]),
+    ("proc/net/stat/arp_cache", &["lnstat"]),
+    ("proc/net/stat/nf_conntrack", &["conntrack", "lnstat"]),
+    ("proc/net/tcp", &["tcpstat"]),
     ("proc/net/udp", &["udp_queues"]),
     ("proc/schedstat", &["schedstat"]),
     ("proc/sys/kernel/hung_task", &["kernel_hung"]),
+    ("proc/sys/kernel/pid_max", &["processes", "sysctl"]),
     ("proc/sys/kernel/random/", &["entropy"]),
+    ("proc/sys/kernel/threads-max", &["processes"]),
     ("proc/sys/net/netfilter/", &["conntrack"]),
+    ("proc/net/xfrm_stat", &["xfrm"]),
     ("proc/net/netstat", &["netstat"]),
     ("proc/net/snmp", &["netstat"]),
     ("proc/net/sockstat", &["sockstat"]),
     ("proc/pressure/", &["pressure"]),
+    ("proc/slabinfo", &["slabinfo"]),
+    ("proc/softirqs", &["softirqs"]),
     ("proc/spl/kstat/zfs/", &["zfs"]),
     ("proc/stat", &["cpu", "stat"]),
+    ("proc/swaps", &["swap"]),
+    ("proc/sys/kernel/ostype", &["sysctl"]),
+    ("proc/sys/net/ipv4/", &["sysctl"]),
     ("proc/sys/fs/file-nr", &["filefd"]),
     ("proc/vmstat", &["vmstat"]),
+    ("proc/zoneinfo", &["zoneinfo"]),
     ("rootfs/etc/os-release", &["os"]),
     ("rootfs/etc/selinux/", &["selinux"]),
     ("rootfs/", &["filesystem"]),
     ("sys/block/", &["diskstats", "dmmultipath", "mdadm"]),
+    ("sys/class/drm/", &["drm"]),
     ("sys/class/net/bond", &["bonding", "netclass"]),
     ("sys/class/net/", &["netclass", "netdev"]),
     ("sys/devices/LNXSYSTM:00/LNXSYBUS:00/ACPI000D:00/", &["hwmon"]),
@@ -57,8 +77,10 @@ const READERS: &[(&str, &[&str])] = &[
     ("sys/devices/platform/", &["hwmon"]),
     ("sys/devices/system/clocksource/", &["time"]),
     ("sys/devices/system/cpu/cpufreq/", &["cpufreq"]),
+    ("sys/devices/system/cpu/vulnerabilities/", &["cpu_vulnerabilities"]),
     ("sys/devices/system/cpu/", &["cpu"]),
     ("sys/devices/system/edac/", &["edac"]),
+    ("sys/devices/system/node/", &["meminfo_numa"]),
     ("sys/devices/virtual/block/", &["btrfs"]),
     ("sys/devices/virtual/dmi/", &["dmi"]),
     ("sys/devices/virtual/hwmon/", &["hwmon"]),
@@ -70,6 +92,7 @@ const READERS: &[(&str, &[&str])] = &[
     ("sys/fs/btrfs/", &["btrfs"]),
     ("sys/fs/selinux/", &["selinux"]),
     ("sys/fs/xfs/", &["xfs"]),
+    ("sys/kernel/mm/ksm/", &["ksmd"]),
     ("textfile/", &["textfile"]),
     ("udev/", &["diskstats"]),
 ];
@@ -111,9 +134,12 @@ impl Copy {
             ("collector.arp.netlink", "false"),
             ("collector.netdev.label-ifalias", "true"),
             ("collector.netdev.netlink", "false"),
+            ("collector.logind.bus-address", "unix:path=/nowhere/bus"),
+            ("collector.systemd.bus-address", "unix:path=/nowhere/bus"),
+            ("collector.tcpstat.netlink", "false"),
             ("collector.textfile.directory", textfile.to_str().unwrap()),
         ];
-        build(&root_at(self.directory.path()), &flags, wanted)
+        build(&root_at(self.directory.path()), &[flags.as_slice(), CHOSEN].concat(), wanted)
     }
 
     /// Puts a file back as it was.
@@ -208,11 +234,10 @@ fn a_bad_file_costs_its_readers_alone() {
 
 /// The page without what differs from run to run anyway.
 fn comparable(run: &Run) -> Vec<String> {
-    let is_stable = |line: &&str| {
-        !["node_time_", "node_timex_", "node_textfile_mtime", "node_filesystem_"]
-            .iter()
-            .any(|prefix| line.starts_with(prefix))
-    };
+    // The machine's own clock, disks, queues and routes do not stand still.
+    const VOLATILE: &[&str] =
+        &["node_time_", "node_timex_", "node_textfile_mtime", "node_filesystem_", "node_qdisc_", "node_network_route"];
+    let is_stable = |line: &&str| !VOLATILE.iter().any(|prefix| line.starts_with(prefix));
     let without_directory = |line: &str| line.split("/textfile/").last().unwrap().to_owned();
     run.text.lines().filter(is_stable).map(without_directory).collect()
 }
@@ -286,7 +311,13 @@ fn what_each_loss_means() {
 #[test]
 fn nothing_at_all_is_survived() {
     let empty = tempfile::tempdir().unwrap();
-    let flags = [("collector.arp.netlink", "false"), ("collector.netdev.netlink", "false")];
+    let flags = [
+        ("collector.arp.netlink", "false"),
+        ("collector.logind.bus-address", "unix:path=/nowhere/bus"),
+        ("collector.netdev.netlink", "false"),
+        ("collector.systemd.bus-address", "unix:path=/nowhere/bus"),
+        ("collector.tcpstat.netlink", "false"),
+    ];
     for mut built in build(&root_at(empty.path()), &flags, |_| true) {
         let run = built.run(1);
         const MAY_BE_MISSING: &[&str] = &[
@@ -294,29 +325,42 @@ fn nothing_at_all_is_survived() {
             "bcachefs",
             "bonding",
             "btrfs",
+            "cgroups",
             "conntrack",
+            "cpu_vulnerabilities",
             "cpufreq",
             "dmi",
             "dmmultipath",
+            "drm",
             "edac",
             "fibrechannel",
             "hwmon",
             "infiniband",
             "ipvs",
             "kernel_hung",
+            "ksmd",
+            "lnstat",
+            "logind",
             "mdadm",
+            "meminfo_numa",
             "netclass",
+            "network_route",
             "nfs",
             "nfsd",
             "nvme",
             "os",
             "powersupplyclass",
             "pressure",
+            "qdisc",
             "rapl",
             "schedstat",
             "selinux",
             "sockstat",
+            "swap",
+            "sysctl",
+            "systemd",
             "tapestats",
+            "tcpstat",
             "textfile",
             "thermal_zone",
             "time",
@@ -324,6 +368,7 @@ fn nothing_at_all_is_survived() {
             "udp_queues",
             "uname",
             "watchdog",
+            "xfrm",
             "xfs",
             "zfs",
         ];

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use agent_exposition::{Event, Format, Kind, Parser};
-use harness::{root_at, run};
+use harness::{CHOSEN, Run, is_on_by_default, root_at, run, run_those};
 
 const DIRECTORY: (&str, &str) = ("collector.textfile.directory", "tests/fixtures/textfile");
 const NO_NETLINK: [(&str, &str); 2] = [("collector.arp.netlink", "false"), ("collector.netdev.netlink", "false")];
@@ -35,10 +35,12 @@ fn is_volatile(name: &str) -> bool {
 /// Families whose labels do.
 const OF_THE_MACHINE: &[&str] = &["node_uname_info", "node_time_zone_offset_seconds"];
 
-fn page(flags: &[(&str, &str)]) -> String {
+/// Collectors off by default that ask the kernel, or a service, and read no file that a fixture could stand for.
+const WITHOUT_FIXTURES: &[&str] = &["logind", "network_route", "qdisc", "systemd"];
+
+fn page(runs: Vec<Run>) -> String {
     let mut out = String::new();
-    let flags: Vec<_> = NO_NETLINK.iter().chain(flags).copied().collect();
-    for collector in run(&root_at(Path::new("tests/fixtures")), &flags) {
+    for collector in runs {
         collector.result.unwrap_or_else(|error| panic!("{}: {error:?}", collector.name));
         for line in collector.text.lines() {
             let name = line.split(['{', ' ']).next().unwrap();
@@ -56,8 +58,14 @@ fn page(flags: &[(&str, &str)]) -> String {
 
 #[track_caller]
 fn check(name: &str, flags: &[(&str, &str)]) {
+    let flags = [&NO_NETLINK, flags].concat();
+    compare(name, run(&root_at(Path::new("tests/fixtures")), &flags));
+}
+
+#[track_caller]
+fn compare(name: &str, runs: Vec<Run>) {
     let path = Path::new("tests/golden").join(name);
-    let got = page(flags);
+    let got = page(runs);
     lint(&got);
     if std::env::var_os("UPDATE_GOLDEN").is_some_and(|on| on == "1") {
         std::fs::write(&path, &got).unwrap();
@@ -95,11 +103,12 @@ fn lint(page: &str) {
         for unit in ["_ms", "_milliseconds", "_us", "_kb", "_kB", "_percent"] {
             let base = name.strip_suffix("_total").unwrap_or(name);
             // node_exporter names these so.
-            let is_theirs = unit == "_percent" && name.starts_with("node_bcache_");
+            let is_theirs =
+                name == "node_drm_gpu_busy_percent" || unit == "_percent" && name.starts_with("node_bcache_");
             assert!(!base.ends_with(unit) || is_theirs, "{name} is not in a base unit");
         }
         if *kind == Kind::Untyped {
-            let may_be = ["node_netstat_", "node_vmstat_", "node_zfs_", "node_meta"];
+            let may_be = ["node_netstat_", "node_vmstat_", "node_sysctl_", "node_zfs_", "node_meta"];
             assert!(may_be.iter().any(|prefix| name.starts_with(prefix)), "{name} has no type");
         }
     }
@@ -155,4 +164,11 @@ fn with_things_left_out() {
             ("collector.vmstat.fields", "^oom_kill$"),
         ],
     );
+}
+
+#[test]
+fn with_what_is_off_by_default() {
+    let flags = [CHOSEN, &[("collector.tcpstat.netlink", "false")]].concat();
+    let wanted = |name: &str| !is_on_by_default(name) && !WITHOUT_FIXTURES.contains(&name);
+    compare("off_by_default.prom", run_those(&root_at(Path::new("tests/fixtures")), &flags, wanted));
 }

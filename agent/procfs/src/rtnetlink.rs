@@ -6,7 +6,7 @@
 
 use std::net::IpAddr;
 
-use crate::scan;
+use crate::netlink::{self, Reply, attributes, u16_at, u32_at};
 
 /// `RTM_GETLINK`.
 pub const GET_LINK: u16 = 18;
@@ -17,8 +17,6 @@ pub const GET_NEIGHBOUR: u16 = 30;
 const NEW_LINK: u16 = 16;
 const NEW_ADDRESS: u16 = 20;
 const NEW_NEIGHBOUR: u16 = 28;
-const ERROR: u16 = 2;
-const DONE: u16 = 3;
 
 /// The counters of a device, in the order of the kernel's `struct rtnl_link_stats64`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,43 +169,24 @@ pub enum Message {
 
 /// The request for a dump: a header, and a `struct ifinfomsg` or `struct ifaddrmsg` of zeros (all families), or a
 /// `struct ndmsg` of the family of IPv4.
-pub fn dump_request(kind: u16, sequence: u32) -> [u8; 32] {
-    const REQUEST_AND_DUMP: u16 = 0x301;
+pub fn dump_request(kind: u16, sequence: u32) -> Vec<u8> {
     const IPV4: u8 = 2;
-    let mut request = [0; 32];
-    let header = 32_u32
-        .to_ne_bytes()
-        .into_iter()
-        .chain(kind.to_ne_bytes())
-        .chain(REQUEST_AND_DUMP.to_ne_bytes())
-        .chain(sequence.to_ne_bytes())
-        .chain([0; 4])
-        .chain([if kind == GET_NEIGHBOUR { IPV4 } else { 0 }]);
-    for (slot, byte) in request.iter_mut().zip(header) {
-        *slot = byte;
-    }
-    request
+    let mut body = [0; 16];
+    body[0] = if kind == GET_NEIGHBOUR { IPV4 } else { 0 };
+    netlink::dump_request(kind, sequence, &body)
 }
 
 /// The messages of one datagram that answer the request with this sequence number; others are left out.
 pub fn messages(datagram: &[u8], sequence: u32) -> impl Iterator<Item = Message> {
-    let mut rest = datagram;
-    std::iter::from_fn(move || {
-        let length = usize::try_from(u32_at(rest, 0)?).ok()?;
-        let message = rest.get(..length)?;
-        let body = message.get(16..)?;
-        let (kind, theirs) = (u16_at(message, 4)?, u32_at(message, 8)?);
-        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
-        Some((kind, theirs, body))
-    })
-    .filter(move |(_, theirs, _)| *theirs == sequence)
-    .map(|(kind, _, body)| match kind {
-        NEW_LINK => link(body).map_or(Message::Other, |link| Message::Link(Box::new(link))),
-        NEW_ADDRESS => address(body).map_or(Message::Other, Message::Address),
-        NEW_NEIGHBOUR => neighbour(body).map_or(Message::Other, Message::Neighbour),
-        DONE => Message::Done,
-        ERROR => u32_at(body, 0).map_or(Message::Other, |code| Message::Refused(code.cast_signed().wrapping_neg())),
-        _ => Message::Other,
+    netlink::replies(datagram, sequence).map(|reply| match reply {
+        Reply::Message { kind: NEW_LINK, body } => {
+            link(body).map_or(Message::Other, |link| Message::Link(Box::new(link)))
+        }
+        Reply::Message { kind: NEW_ADDRESS, body } => address(body).map_or(Message::Other, Message::Address),
+        Reply::Message { kind: NEW_NEIGHBOUR, body } => neighbour(body).map_or(Message::Other, Message::Neighbour),
+        Reply::Message { .. } => Message::Other,
+        Reply::Done => Message::Done,
+        Reply::Refused(errno) => Message::Refused(errno),
     })
 }
 
@@ -272,7 +251,11 @@ fn neighbour(body: &[u8]) -> Option<Neighbour> {
     Some(Neighbour { index: u32_at(body, 4)?, state: u16_at(body, 8)? })
 }
 
-fn ip(value: &[u8]) -> Option<IpAddr> {
+fn string(value: &[u8]) -> Option<String> {
+    netlink::string(value).map(str::to_owned)
+}
+
+pub(crate) fn ip(value: &[u8]) -> Option<IpAddr> {
     match value.len() {
         4 => <[u8; 4]>::try_from(value).ok().map(IpAddr::from),
         16 => <[u8; 16]>::try_from(value).ok().map(IpAddr::from),
@@ -280,53 +263,10 @@ fn ip(value: &[u8]) -> Option<IpAddr> {
     }
 }
 
-/// Kinds and values, up to the first attribute that does not fit. The two top bits of a kind are flags.
-fn attributes(mut rest: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
-    std::iter::from_fn(move || {
-        let length = usize::from(u16_at(rest, 0)?);
-        let kind = u16_at(rest, 2)? & 0x3fff;
-        let value = rest.get(4..length)?;
-        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
-        Some((kind, value))
-    })
-}
-
-fn string(value: &[u8]) -> Option<String> {
-    let end = memchr::memchr(0, value).unwrap_or(value.len());
-    scan::text(value.get(..end)?).map(str::to_owned)
-}
-
-fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
-    bytes.get(at..)?.first_chunk().map(|b| u16::from_ne_bytes(*b))
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
-    bytes.get(at..)?.first_chunk().map(|b| u32::from_ne_bytes(*b))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
-        let length = u16::try_from(value.len() + 4).unwrap();
-        let mut out = [length.to_ne_bytes(), kind.to_ne_bytes()].concat();
-        out.extend(value);
-        out.resize(out.len().next_multiple_of(4), 0);
-        out
-    }
-
-    fn message(kind: u16, sequence: u32, body: &[u8]) -> Vec<u8> {
-        let length = u32::try_from(body.len() + 16).unwrap();
-        let mut out = length.to_ne_bytes().to_vec();
-        out.extend(kind.to_ne_bytes());
-        out.extend(2_u16.to_ne_bytes());
-        out.extend(sequence.to_ne_bytes());
-        out.extend([0; 4]);
-        out.extend(body);
-        out.resize(out.len().next_multiple_of(4), 0);
-        out
-    }
+    use crate::netlink::{attribute, message};
 
     fn link_body(name: &str, counters: usize) -> Vec<u8> {
         let mut body = vec![0, 0, 1, 0];
@@ -414,18 +354,13 @@ mod tests {
 
     #[test]
     fn the_end_and_refusals() {
-        assert_eq!(one(&message(DONE, 9, &[0; 4])), Message::Done);
-        assert_eq!(one(&message(ERROR, 9, &(-1_i32).to_ne_bytes())), Message::Refused(1));
+        assert_eq!(one(&message(3, 9, &[0; 4])), Message::Done);
+        assert_eq!(one(&message(2, 9, &(-1_i32).to_ne_bytes())), Message::Refused(1));
         assert_eq!(one(&message(99, 9, &[])), Message::Other);
     }
 
     #[test]
-    fn other_answers_and_torn_ones_are_left_out() {
-        let mut datagram = message(DONE, 8, &[0; 4]);
-        datagram.extend(message(DONE, 9, &[0; 4]));
-        datagram.extend([40, 0, 0, 0, 3]);
-        assert_eq!(messages(&datagram, 9).collect::<Vec<_>>(), [Message::Done]);
-        assert_eq!(messages(&[0; 64], 0).count(), 0);
+    fn torn_messages_are_left_out() {
         assert_eq!(one(&message(NEW_LINK, 9, &[0; 16])), Message::Other);
         assert_eq!(one(&message(NEW_LINK, 9, &[0; 3])), Message::Other);
     }

@@ -1,6 +1,6 @@
 //! IPv4 neighbours of each network device, from rtnetlink or `/proc/net/arp`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use agent_exposition::{Kind, Page};
@@ -9,7 +9,7 @@ use agent_procfs::rtnetlink::{GET_NEIGHBOUR, Message, NO_ARP};
 
 use crate::netlink::Netlink;
 use crate::pattern::{Filter, FilterFlags};
-use crate::shared::SharedLinks;
+use crate::shared::{self, SharedLinks};
 use crate::source::Source;
 use crate::{BuildError, CollectError, Collector, Context, FlagSpec, Outcome, Scrape, Spec};
 
@@ -106,7 +106,7 @@ impl Arp {
 /// Neighbours by device. One whose device is new since the devices were listed is left to the next scrape.
 fn count(links: &SharedLinks, netlink: &mut Netlink, scrape: Scrape) -> Result<BTreeMap<String, u32>, CollectError> {
     let links = links.get(scrape)?;
-    let names: HashMap<u32, &str> = links.iter().map(|link| (link.index, link.name.as_str())).collect();
+    let names = shared::names(&links);
     let mut entries = BTreeMap::new();
     netlink.dump(GET_NEIGHBOUR, scrape.deadline, |message| {
         if let Message::Neighbour(neighbour) = message

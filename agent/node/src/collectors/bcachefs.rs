@@ -1,6 +1,6 @@
 //! What bcachefs file systems have done, from `/sys/fs/bcachefs`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,6 +9,8 @@ use agent_procfs::bcachefs;
 
 use crate::attributes::{Attributes, Descriptors, Row};
 use crate::devices::Devices;
+use crate::directory;
+use crate::fields::word;
 use crate::{CollectError, Collector, Outcome, Spec};
 
 /// Registration.
@@ -60,8 +62,7 @@ impl Collector for Bcachefs {
 
 impl FileSystem {
     fn open(directory: PathBuf, descriptors: &Arc<Descriptors>) -> Self {
-        let names = std::fs::read_dir(directory.join("counters")).into_iter().flatten();
-        let names: BTreeSet<_> = names.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+        let names = directory::names(&directory.join("counters")).unwrap_or_default();
         let counters: BTreeMap<_, _> =
             names.iter().map(|name| (format!("node_bcachefs_{}_total", word(name)), name)).collect();
         let counters = counters.into_iter().map(|(family, name)| {
@@ -166,9 +167,4 @@ fn add_device(page: &mut Page, files: &mut Attributes, device: &str, uuid: &str)
 /// Each name once, as a series may be there only once.
 fn unique<K: Ord, V>(pairs: impl Iterator<Item = (K, V)>) -> BTreeMap<K, V> {
     pairs.collect()
-}
-
-/// A name in the alphabet of metrics.
-fn word(name: &str) -> String {
-    name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
 }

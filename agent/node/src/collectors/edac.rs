@@ -7,6 +7,7 @@ use agent_exposition::Page;
 
 use crate::attributes::{Attributes, Descriptors, Row};
 use crate::devices::Devices;
+use crate::directory::{self, number_after};
 use crate::{CollectError, Collector, Outcome, Spec};
 
 /// Registration.
@@ -137,14 +138,7 @@ fn words_apart(label: &str) -> String {
 
 /// The numbers between the prefix and the suffix in the names in a directory, in order.
 fn numbers_in(directory: &Path, prefix: &str, suffix: &str) -> Vec<String> {
-    let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
-    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let numbers = names.filter_map(|name| number_after(prefix, name.strip_suffix(suffix)?).map(str::to_owned));
-    let mut numbers: Vec<_> = numbers.collect();
-    numbers.sort_unstable();
-    numbers
-}
-
-fn number_after<'a>(prefix: &str, name: &'a str) -> Option<&'a str> {
-    name.strip_prefix(prefix).filter(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()))
+    let names = directory::names(directory).unwrap_or_default();
+    let numbers = names.iter().filter_map(|name| number_after(prefix, name.strip_suffix(suffix)?));
+    numbers.map(str::to_owned).collect()
 }

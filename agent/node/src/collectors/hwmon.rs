@@ -9,6 +9,7 @@ use agent_procfs::scan;
 
 use crate::attributes::{Attributes, Descriptors};
 use crate::devices::Devices;
+use crate::directory;
 use crate::hwmon_sensors::{self, Reading, clean};
 use crate::pattern::{Filter, FilterFlags};
 use crate::{BuildError, CollectError, Collector, Context, FlagSpec, Outcome, Spec};
@@ -103,8 +104,8 @@ fn unique_name(node: &str, chips: &[(String, (String, Option<String>))]) -> Stri
 
 impl Chip {
     fn open(node: &str, directory: PathBuf, descriptors: &Arc<Descriptors>) -> Option<Self> {
-        let mut files = names_in(&directory)?;
-        let of_device = names_in(&directory.join("device")).unwrap_or_default();
+        let mut files = directory::names(&directory).ok().filter(|names| !names.is_empty())?;
+        let of_device = directory::names(&directory.join("device")).unwrap_or_default();
         files.extend(of_device.into_iter().map(|name| format!("device/{name}")));
         let device = std::fs::canonicalize(directory.join("device")).ok();
         let mut attributes = Attributes::new(directory, descriptors);
@@ -144,12 +145,6 @@ impl Chip {
             }
         }
     }
-}
-
-/// The names of the files in a directory; `None` where it cannot be listed.
-fn names_in(directory: &Path) -> Option<Vec<String>> {
-    let entries = std::fs::read_dir(directory).ok()?;
-    Some(entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect())
 }
 
 /// The name of the device that a chip belongs to, with that of its bus: it is the same after every boot.

@@ -7,12 +7,16 @@ mod bcache;
 mod bcachefs;
 mod bonding;
 mod btrfs;
+mod buddyinfo;
+mod cgroups;
 mod conntrack;
 mod cpu;
+mod cpu_vulnerabilities;
 mod cpufreq;
 mod diskstats;
 mod dmi;
 mod dmmultipath;
+mod drm;
 mod edac;
 mod entropy;
 mod fibrechannel;
@@ -20,27 +24,42 @@ mod filefd;
 mod filesystem;
 mod hwmon;
 mod infiniband;
+mod interrupts;
 mod ipvs;
 mod kernel_hung;
+mod ksmd;
+mod lnstat;
 mod loadavg;
+mod logind;
 mod mdadm;
 mod meminfo;
+mod meminfo_numa;
+mod mountstats;
 mod netclass;
 mod netdev;
 mod netstat;
+mod network_route;
 mod nfs;
 mod nfsd;
 mod nvme;
 mod os;
 mod powersupplyclass;
 mod pressure;
+mod processes;
+mod qdisc;
 mod rapl;
 mod schedstat;
 mod selinux;
+mod slabinfo;
 mod sockstat;
+mod softirqs;
 mod softnet;
 mod stat;
+mod swap;
+mod sysctl;
+mod systemd;
 mod tapestats;
+mod tcpstat;
 mod textfile;
 mod thermal_zone;
 mod time;
@@ -49,8 +68,10 @@ mod udp_queues;
 mod uname;
 mod vmstat;
 mod watchdog;
+mod xfrm;
 mod xfs;
 mod zfs;
+mod zoneinfo;
 
 /// Every collector there is, in alphabetical order.
 pub const COLLECTORS: &[&Spec] = &[
@@ -59,12 +80,16 @@ pub const COLLECTORS: &[&Spec] = &[
     &bcachefs::SPEC,
     &bonding::SPEC,
     &btrfs::SPEC,
+    &buddyinfo::SPEC,
+    &cgroups::SPEC,
     &conntrack::SPEC,
     &cpu::SPEC,
+    &cpu_vulnerabilities::SPEC,
     &cpufreq::SPEC,
     &diskstats::SPEC,
     &dmi::SPEC,
     &dmmultipath::SPEC,
+    &drm::SPEC,
     &edac::SPEC,
     &entropy::SPEC,
     &fibrechannel::SPEC,
@@ -72,27 +97,42 @@ pub const COLLECTORS: &[&Spec] = &[
     &filesystem::SPEC,
     &hwmon::SPEC,
     &infiniband::SPEC,
+    &interrupts::SPEC,
     &ipvs::SPEC,
     &kernel_hung::SPEC,
+    &ksmd::SPEC,
+    &lnstat::SPEC,
     &loadavg::SPEC,
+    &logind::SPEC,
     &mdadm::SPEC,
     &meminfo::SPEC,
+    &meminfo_numa::SPEC,
+    &mountstats::SPEC,
     &netclass::SPEC,
     &netdev::SPEC,
     &netstat::SPEC,
+    &network_route::SPEC,
     &nfs::SPEC,
     &nfsd::SPEC,
     &nvme::SPEC,
     &os::SPEC,
     &powersupplyclass::SPEC,
     &pressure::SPEC,
+    &processes::SPEC,
+    &qdisc::SPEC,
     &rapl::SPEC,
     &schedstat::SPEC,
     &selinux::SPEC,
+    &slabinfo::SPEC,
     &sockstat::SPEC,
+    &softirqs::SPEC,
     &softnet::SPEC,
     &stat::SPEC,
+    &swap::SPEC,
+    &sysctl::SPEC,
+    &systemd::SPEC,
     &tapestats::SPEC,
+    &tcpstat::SPEC,
     &textfile::SPEC,
     &thermal_zone::SPEC,
     &time::SPEC,
@@ -101,8 +141,10 @@ pub const COLLECTORS: &[&Spec] = &[
     &uname::SPEC,
     &vmstat::SPEC,
     &watchdog::SPEC,
+    &xfrm::SPEC,
     &xfs::SPEC,
     &zfs::SPEC,
+    &zoneinfo::SPEC,
 ];
 
 #[cfg(test)]
@@ -133,7 +175,9 @@ mod tests {
             assert!(spec.help.ends_with('.'), "{}", spec.name);
             for flag in spec.flags {
                 let prefix = OTHER_PREFIXES.iter().find(|(name, _)| *name == spec.name).map_or(spec.name, |(_, p)| p);
-                assert!(flag.name.starts_with(&format!("collector.{prefix}.")), "{}", flag.name);
+                // Older spellings may differ.
+                let is_named = flag.name.starts_with(&format!("collector.{prefix}."));
+                assert!(is_named || flag.hidden, "{}", flag.name);
                 assert!(flag.help.ends_with('.'), "{}", flag.name);
                 assert!(seen.insert(flag.name), "{}", flag.name);
             }

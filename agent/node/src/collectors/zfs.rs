@@ -9,6 +9,7 @@ use agent_procfs::kstat::{self, Value};
 
 use crate::attributes::{Attributes, Descriptors};
 use crate::devices::Devices;
+use crate::fields::word;
 use crate::source::Source;
 use crate::{CollectError, Collector, Outcome, Spec};
 
@@ -91,11 +92,6 @@ fn add_list(page: &mut Page, file: &str, prefix: &str, list: &[(&str, Value)]) {
             page.single(family, format!("Field {name} of /proc/spl/kstat/zfs/{file}."), Kind::Untyped, *value);
         }
     }
-}
-
-/// The name in the alphabet of metrics.
-fn word(name: &str) -> String {
-    name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
 }
 
 impl Pool {

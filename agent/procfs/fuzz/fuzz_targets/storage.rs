@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use agent_procfs::{bcachefs, diskstats, kstat, mdstat, mountinfo, udev};
+use agent_procfs::{bcachefs, diskstats, kstat, mdstat, mountinfo, mountstats, udev};
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     for disk in diskstats::parse(bytes).value {
@@ -19,4 +19,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     }
     assert!(mountinfo::unescape(bytes).len() <= bytes.len());
     let _ = udev::parse(bytes).get("ID_MODEL");
+    for mount in mountstats::parse(bytes).value {
+        assert!(!mount.export.is_empty());
+    }
 });
