@@ -27,15 +27,15 @@ fn json_is_an_object_per_line() {
 
 #[test]
 fn flags_without_effect_are_named_once() {
-    let mut agent = Agent::start(&["--collector.systemd", "--housekeeping_interval=10s", "--no-collector.wifi"]);
+    let mut agent = Agent::start(&["--collector.supervisord", "--housekeeping_interval=10s", "--no-collector.runit"]);
     agent.process.terminate();
     let log = agent.process.log();
     assert_eq!(log.lines().filter(|line| line.contains("no effect")).count(), 1, "{log}");
-    let output = command(&["--web.listen-address=nonsense", "--collector.systemd", "--v=2"]).output().unwrap();
+    let output = command(&["--web.listen-address=nonsense", "--collector.supervisord", "--v=2"]).output().unwrap();
     let log = String::from_utf8(output.stderr).unwrap();
     let warnings: Vec<_> = log.lines().filter(|line| line.contains("no effect")).collect();
     assert_eq!(warnings.len(), 1, "{log}");
-    assert!(warnings[0].contains("flags=\"--collector.systemd --v\""), "{log}");
+    assert!(warnings[0].contains("flags=\"--collector.supervisord --v\""), "{log}");
 }
 
 #[test]

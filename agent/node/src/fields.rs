@@ -65,6 +65,11 @@ impl Fields {
     }
 }
 
+/// A name of the kernel's in the alphabet of metrics.
+pub(crate) fn word(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

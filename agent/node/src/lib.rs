@@ -1,26 +1,40 @@
 //! The node side of the agent: one collector per file under `collectors/`, with node_exporter's names.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use agent_exposition::Page;
 use agent_procfs::Root;
 
-use crate::shared::SharedStat;
+use crate::attributes::Descriptors;
+use crate::shared::{SharedLinks, SharedStat};
 
+mod attributes;
+mod btrfs_devices;
+mod bus;
 pub mod collectors;
+mod devices;
+mod directory;
 mod disk_identity;
 mod fields;
 mod flags;
+mod hwmon_sensors;
+mod infiniband_rows;
+mod kernel_clock;
+mod netclass_columns;
 mod netdev_columns;
 mod netlink;
+mod nfs_methods;
 mod pattern;
+mod power_supply_rows;
 mod shared;
 mod source;
 mod stamp;
 mod stat_pool;
+mod systemd_units;
 mod text_families;
 mod throttle;
+mod xfs_counters;
 
 pub use flags::{FlagKind, FlagSpec, Flags};
 
@@ -34,13 +48,15 @@ pub struct Context {
     /// The collectors' own flags.
     pub flags: Arc<Flags>,
     pub(crate) stat: Arc<SharedStat>,
+    pub(crate) links: Arc<SharedLinks>,
+    pub(crate) descriptors: Arc<Descriptors>,
 }
 
 impl Context {
     /// A context of its own.
     pub fn new(root: Root, flags: Arc<Flags>) -> Self {
         let stat = Arc::new(SharedStat::new(&root));
-        Self { root, flags, stat }
+        Self { root, flags, stat, links: Arc::default(), descriptors: Arc::new(Descriptors::new()) }
     }
 }
 
@@ -51,6 +67,13 @@ pub struct Scrape {
     pub number: u64,
     /// When the answer must be there.
     pub deadline: Instant,
+}
+
+impl Scrape {
+    /// The scrape of a collector that was not told of any.
+    fn untold() -> Self {
+        Self { number: 0, deadline: Instant::now() + Duration::from_secs(10) }
+    }
 }
 
 /// How a collector is registered.
@@ -98,6 +121,18 @@ pub enum CollectError {
     /// The kernel did not answer over netlink.
     #[error("cannot ask the kernel over netlink")]
     Netlink(#[source] std::io::Error),
+    /// The kernel refused a system call.
+    #[error("cannot call {name}")]
+    Call {
+        /// Which one.
+        name: &'static str,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A service did not answer over D-Bus.
+    #[error("cannot ask over D-Bus")]
+    Bus(#[source] zbus::Error),
 }
 
 /// Reads one part of the kernel's story. Called by one thread at a time, again for every scrape; what it keeps

@@ -1,49 +1,77 @@
-//! Dumps from rtnetlink over one socket that stays open.
+//! Dumps from the kernel over one netlink socket that stays open.
 
 use std::io;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use agent_procfs::rtnetlink::{self, Message};
-use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt};
+use rustix::net::{self, AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, sockopt};
 
 use crate::CollectError;
 
-/// A connection to rtnetlink.
+/// A connection to one of the kernel's subsystems: rtnetlink, unless it is built for another.
 #[derive(Debug, Default)]
 pub(crate) struct Netlink {
+    /// No protocol is protocol 0, and that is `NETLINK_ROUTE`.
+    protocol: Option<Protocol>,
     socket: Option<OwnedFd>,
     sequence: u32,
     buffer: Vec<u8>,
 }
 
 impl Netlink {
-    /// Asks for all devices or addresses and hands each message to `take`.
+    /// For `sock_diag`, which knows the sockets.
+    pub(crate) fn sock_diag() -> Self {
+        Self { protocol: Some(netlink::SOCK_DIAG), ..Self::default() }
+    }
+
+    /// Asks for all devices, addresses or neighbours and hands each message to `take`.
     ///
     /// # Errors
-    /// [`CollectError::Netlink`] when the kernel does not answer by the deadline or refuses; the next dump then
-    /// begins with a new socket.
+    /// As [`ask`](Self::ask).
     pub(crate) fn dump(
         &mut self,
         kind: u16,
         deadline: Instant,
         mut take: impl FnMut(Message),
     ) -> Result<(), CollectError> {
+        self.ask(
+            |sequence| rtnetlink::dump_request(kind, sequence),
+            deadline,
+            |datagram, sequence| {
+                for message in rtnetlink::messages(datagram, sequence) {
+                    match message {
+                        Message::Done => return Ok(true),
+                        Message::Refused(errno) => return Err(errno),
+                        message => take(message),
+                    }
+                }
+                Ok(false)
+            },
+        )
+    }
+
+    /// Sends a request, made from its sequence number, and hands each datagram of the answer to `take` with that
+    /// number, until it says that the answer is complete, or that the kernel refused with an `errno`.
+    ///
+    /// # Errors
+    /// [`CollectError::Netlink`] when the kernel does not answer by the deadline or refuses; the next request then
+    /// begins with a new socket.
+    pub(crate) fn ask(
+        &mut self,
+        request: impl FnOnce(u32) -> Vec<u8>,
+        deadline: Instant,
+        mut take: impl FnMut(&[u8], u32) -> Result<bool, i32>,
+    ) -> Result<(), CollectError> {
         let socket = match self.socket.take() {
             Some(socket) => socket,
-            None => open().map_err(CollectError::Netlink)?,
+            None => open(self.protocol).map_err(CollectError::Netlink)?,
         };
         self.sequence = self.sequence.wrapping_add(1);
         self.buffer.resize(64 << 10, 0);
-        exchange(&socket, &rtnetlink::dump_request(kind, self.sequence), deadline, &mut self.buffer, |datagram| {
-            for message in rtnetlink::messages(datagram, self.sequence) {
-                match message {
-                    Message::Done => return Ok(true),
-                    Message::Refused(errno) => return Err(io::Error::from_raw_os_error(errno)),
-                    message => take(message),
-                }
-            }
-            Ok(false)
+        let sequence = self.sequence;
+        exchange(&socket, &request(sequence), deadline, &mut self.buffer, |datagram| {
+            take(datagram, sequence).map_err(io::Error::from_raw_os_error)
         })
         .map_err(CollectError::Netlink)?;
         self.socket = Some(socket);
@@ -51,9 +79,8 @@ impl Netlink {
     }
 }
 
-fn open() -> io::Result<OwnedFd> {
-    // No protocol is protocol 0, and that is NETLINK_ROUTE.
-    Ok(net::socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?)
+fn open(protocol: Option<Protocol>) -> io::Result<OwnedFd> {
+    Ok(net::socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, protocol)?)
 }
 
 /// Sends the request and reads datagrams until `take` says that the answer is complete.

@@ -66,6 +66,36 @@ impl Filter {
         }
     }
 
+    /// The filter of flags that may stand beside each other: what matches the one and not the other.
+    ///
+    /// # Errors
+    /// When an expression is wrong.
+    pub(crate) fn of_both(flags: &Flags, include: &FlagSpec, exclude: &FlagSpec) -> Result<Self, BuildError> {
+        Ok(Self { include: regex(flags, include)?, exclude: regex(flags, exclude)? })
+    }
+
+    /// As [`of_both`](Self::of_both), with older spellings, and for expressions that must fit the whole name.
+    ///
+    /// # Errors
+    /// When an expression is wrong, or when both spellings of a flag are given.
+    pub(crate) fn of_whole_names(flags: &Flags, names: &FilterFlags) -> Result<Self, BuildError> {
+        let whole = |flag: &'static FlagSpec, old| {
+            let given = one_of(flags, flag, old)?;
+            let is_unset = given.is_none() && flags.get(flag.name) == Some("");
+            let default = || flag.default.map(|default| (flag.name, default));
+            let (name, value) = match given.or_else(default).filter(|_| !is_unset) {
+                Some(value) => value,
+                None => return Ok(None),
+            };
+            compile(name, value)?;
+            compile(name, &format!("^(?:{value})$")).map(Some)
+        };
+        Ok(Self {
+            include: whole(names.include, names.old_include)?,
+            exclude: whole(names.exclude, names.old_exclude)?,
+        })
+    }
+
     /// Whether to report the thing of that name.
     pub(crate) fn allows(&self, name: &str) -> bool {
         self.include.as_ref().is_none_or(|r| r.is_match(name))
@@ -124,6 +154,22 @@ mod tests {
         check(&[("x.ignored", "eth")], &["lo"]);
         check(&[("x.include", "lo|1")], &["lo", "eth1"]);
         check(&[("x.include", "1"), ("x.exclude", "")], &["eth1"]);
+    }
+
+    #[test]
+    fn whole_names_are_filtered() {
+        #[track_caller]
+        fn check(given: &[(&str, &str)], allowed: &[&str]) {
+            let filter = Filter::of_whole_names(&flags(given), &NAMES).unwrap();
+            let got: Vec<_> = ["lo", "lo0", "eth0"].into_iter().filter(|name| filter.allows(name)).collect();
+            assert_eq!(got, allowed, "{given:?}");
+        }
+        check(&[], &["lo0", "eth0"]);
+        check(&[("x.exclude", "")], &["lo", "lo0", "eth0"]);
+        check(&[("x.include", "lo.?")], &["lo0"]);
+        check(&[("x.include", "l|eth"), ("x.exclude", "x")], &[]);
+        check(&[("x.ignored", "eth|lo0")], &["lo", "eth0"]);
+        assert!(Filter::of_whole_names(&flags(&[("x.include", "(")]), &NAMES).is_err());
     }
 
     #[test]

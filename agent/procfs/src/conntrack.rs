@@ -1,34 +1,18 @@
 //! `/proc/net/stat/nf_conntrack`: what connection tracking has done, a line per CPU below a line of names.
 
-use crate::scan::{self, Lossy};
+use crate::lnstat;
+use crate::scan::Lossy;
 
 /// Sums up each column over all CPUs; lines are independent of each other. Names differ between kernels.
 pub fn parse(bytes: &[u8]) -> Lossy<Vec<(&str, u64)>> {
-    let mut lines = scan::lines(bytes);
-    let mut out = Lossy::new(Vec::new());
-    let Some((number, names)) = lines.next() else { return out };
-    let names: Option<Vec<&str>> =
-        scan::fields(names).map(|n| Some(n).filter(|n| scan::is_word(n)).and_then(scan::text)).collect();
-    let Some(names) = names else {
-        out.skip(number, "expected names of columns");
-        return out;
+    let Lossy { value: table, bad_lines, first_bad } = lnstat::parse(bytes);
+    let sum =
+        |column| table.cpus.iter().filter_map(|cpu| cpu.get(column)).fold(0, |sum: u64, n| sum.saturating_add(*n));
+    let value = match table.cpus.is_empty() {
+        true => Vec::new(),
+        false => table.columns.iter().enumerate().map(|(column, name)| (*name, sum(column))).collect(),
     };
-    let mut sums = vec![0_u64; names.len()];
-    let mut has_cpus = false;
-    for (number, line) in lines {
-        let values: Option<Vec<u64>> = scan::fields(line).map(scan::hex).collect();
-        match values.filter(|values| values.len() == sums.len()) {
-            Some(values) => {
-                has_cpus = true;
-                sums.iter_mut().zip(values).for_each(|(sum, value)| *sum = sum.saturating_add(value));
-            }
-            None => out.skip(number, "expected a hexadecimal number per column"),
-        }
-    }
-    if has_cpus {
-        out.value = names.into_iter().zip(sums).collect();
-    }
-    out
+    Lossy { value, bad_lines, first_bad }
 }
 
 #[cfg(test)]

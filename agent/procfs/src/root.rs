@@ -158,6 +158,54 @@ impl CachedFile {
     }
 }
 
+/// The longest content of an attribute in sysfs: one page.
+pub const ATTRIBUTE: usize = 4096;
+
+/// A file with a single value, of which sysfs has thousands. The kernel gives all of it to one call, so there is no
+/// second one to look for the end, and a driver that fails for good costs one call as well.
+#[derive(Debug)]
+pub struct AttributeFile {
+    path: Box<Path>,
+    file: Option<File>,
+}
+
+impl AttributeFile {
+    /// Touches nothing until it is read.
+    pub fn new(path: impl AsRef<Path>) -> Self {
+        Self { path: path.as_ref().into(), file: None }
+    }
+
+    /// Whether it is open.
+    pub fn is_open(&self) -> bool {
+        self.file.is_some()
+    }
+
+    /// What it says now, up to one page, without white space around it. A kernel file stays open for the next time if
+    /// `keep` allows it; any other file is opened each time.
+    ///
+    /// # Errors
+    /// Why it cannot be read. A file whose device is gone is opened again first: another one may have its place.
+    pub fn read<'a>(&mut self, buffer: &'a mut [u8; ATTRIBUTE], keep: bool) -> io::Result<&'a [u8]> {
+        let is_gone = |error: &io::Error| error.raw_os_error() == Some(rustix::io::Errno::NODEV.raw_os_error());
+        let length = match self.file.as_ref().map(|file| file.read_at(buffer, 0)) {
+            Some(Err(error)) if is_gone(&error) => self.open_and_read(buffer, keep),
+            Some(result) => result,
+            None => self.open_and_read(buffer, keep),
+        }?;
+        Ok(buffer.get(..length).unwrap_or_default().trim_ascii())
+    }
+
+    fn open_and_read(&mut self, buffer: &mut [u8; ATTRIBUTE], keep: bool) -> io::Result<usize> {
+        self.file = None;
+        let file = File::open(&self.path)?;
+        let result = file.read_at(buffer, 0);
+        if keep && is_the_kernels(&file) {
+            self.file = Some(file);
+        }
+        result
+    }
+}
+
 /// Whether the file is on procfs, sysfs or cgroupfs, by the magic numbers of `linux/magic.h`.
 fn is_the_kernels(file: &File) -> bool {
     const MAGIC: [u32; 4] = [0x9fa0, 0x6265_6572, 0x0027_e0eb, 0x6367_7270];
@@ -212,6 +260,29 @@ mod tests {
         assert!(matches!(error, Error::Read { source, .. } if source.kind() == io::ErrorKind::FileTooLarge));
         let mut buffer = Vec::new();
         assert!(Root::default().read_into(Path::new("/dev/zero"), &mut buffer).is_err());
+    }
+
+    #[test]
+    fn an_attribute_is_one_value() {
+        let mut buffer = [0; ATTRIBUTE];
+        let mut kernels = AttributeFile::new("/proc/sys/kernel/ostype");
+        for _ in 0..2 {
+            assert_eq!(kernels.read(&mut buffer, true).unwrap(), b"Linux");
+            assert!(kernels.is_open());
+        }
+        let mut closed = AttributeFile::new("/proc/sys/kernel/ostype");
+        assert_eq!(closed.read(&mut buffer, false).unwrap(), b"Linux");
+        assert!(!closed.is_open());
+
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("temp1_input");
+        let mut other = AttributeFile::new(&path);
+        assert_eq!(other.read(&mut buffer, true).unwrap_err().kind(), io::ErrorKind::NotFound);
+        for (content, want) in [("42\n", "42".len()), ("", 0), (&"x".repeat(5000), ATTRIBUTE)] {
+            std::fs::write(&path, content).unwrap();
+            assert_eq!(other.read(&mut buffer, true).unwrap().len(), want);
+        }
+        assert!(!other.is_open());
     }
 
     #[test]

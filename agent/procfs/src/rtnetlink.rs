@@ -1,20 +1,22 @@
-//! Answers of rtnetlink: network devices with their counters (`RTM_NEWLINK`) and addresses (`RTM_NEWADDR`).
+//! Answers of rtnetlink: network devices with their counters (`RTM_NEWLINK`), addresses (`RTM_NEWADDR`) and
+//! neighbours (`RTM_NEWNEIGH`).
 //!
 //! One dump gives for all devices what `/proc/net/dev` and thousands of files below `/sys/class/net` give. Layouts
-//! are those of `linux/netlink.h`, `linux/rtnetlink.h`, `linux/if_link.h` and `linux/if_addr.h`.
+//! are those of `linux/netlink.h`, `linux/rtnetlink.h`, `linux/if_link.h`, `linux/if_addr.h` and `linux/neighbour.h`.
 
 use std::net::IpAddr;
 
-use crate::scan;
+use crate::netlink::{self, Reply, attributes, u16_at, u32_at};
 
 /// `RTM_GETLINK`.
 pub const GET_LINK: u16 = 18;
 /// `RTM_GETADDR`.
 pub const GET_ADDRESS: u16 = 22;
+/// `RTM_GETNEIGH`; IPv4 only.
+pub const GET_NEIGHBOUR: u16 = 30;
 const NEW_LINK: u16 = 16;
 const NEW_ADDRESS: u16 = 20;
-const ERROR: u16 = 2;
-const DONE: u16 = 3;
+const NEW_NEIGHBOUR: u16 = 28;
 
 /// The counters of a device, in the order of the kernel's `struct rtnl_link_stats64`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,11 +91,35 @@ pub struct Link {
     pub carrier_down: Option<u32>,
     /// Whether the kernel keeps it down for the sake of a protocol.
     pub proto_down: Option<bool>,
+    /// How many want it to take all packets.
+    pub promiscuity: Option<u32>,
+    /// How many want it to take all multicast packets; since 6.0.
+    pub all_multicast: Option<u32>,
+    /// Other names by which it can be addressed.
+    pub alternative_names: Vec<String>,
     counters: [u64; COUNTERS],
     given: usize,
 }
 
+/// `IFF_UP`.
+pub const UP: u32 = 1;
+/// `IFF_DORMANT`.
+pub const DORMANT: u32 = 1 << 17;
+
 impl Link {
+    /// The flags as the device has them, which is how `/sys/class/net/NAME/flags` shows them: [`flags`](Self::flags)
+    /// has its state besides, and of promiscuity only what the administrator asked for. `None` where this kernel does
+    /// not say enough.
+    pub fn device_flags(&self) -> Option<u32> {
+        const PROMISCUOUS: u32 = 1 << 8;
+        const ALL_MULTICAST: u32 = 1 << 9;
+        const RUNNING: u32 = 1 << 6;
+        const LOWER_UP: u32 = 1 << 16;
+        let own = self.flags & !(PROMISCUOUS | ALL_MULTICAST | RUNNING | LOWER_UP | DORMANT);
+        let set = |count: Option<u32>, flag| count.map(|count| if count > 0 { flag } else { 0 });
+        Some(own | set(self.promiscuity, PROMISCUOUS)? | set(self.all_multicast, ALL_MULTICAST)?)
+    }
+
     /// A counter; `None` where this kernel does not have it.
     pub fn counter(&self, counter: Counter) -> Option<u64> {
         self.counters.get(..self.given)?.get(counter as usize).copied()
@@ -111,6 +137,19 @@ pub struct Address {
     pub prefix: u8,
 }
 
+/// A neighbour: another machine on a device's network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Neighbour {
+    /// Number of the device.
+    pub index: u32,
+    /// `NUD_*`.
+    pub state: u16,
+}
+
+/// `NUD_NOARP`: the state of an entry that needs no ARP, such as that of a multicast address. `/proc/net/arp` leaves
+/// them out.
+pub const NO_ARP: u16 = 0x40;
+
 /// One message of a dump.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
@@ -118,6 +157,8 @@ pub enum Message {
     Link(Box<Link>),
     /// An address.
     Address(Address),
+    /// A neighbour.
+    Neighbour(Neighbour),
     /// The dump is complete.
     Done,
     /// The kernel refuses, with this `errno`.
@@ -126,40 +167,26 @@ pub enum Message {
     Other,
 }
 
-/// The request for a dump: a header, and a `struct ifinfomsg` or `struct ifaddrmsg` of zeros (all families).
-pub fn dump_request(kind: u16, sequence: u32) -> [u8; 32] {
-    const REQUEST_AND_DUMP: u16 = 0x301;
-    let mut request = [0; 32];
-    let header = 32_u32
-        .to_ne_bytes()
-        .into_iter()
-        .chain(kind.to_ne_bytes())
-        .chain(REQUEST_AND_DUMP.to_ne_bytes())
-        .chain(sequence.to_ne_bytes());
-    for (slot, byte) in request.iter_mut().zip(header) {
-        *slot = byte;
-    }
-    request
+/// The request for a dump: a header, and a `struct ifinfomsg` or `struct ifaddrmsg` of zeros (all families), or a
+/// `struct ndmsg` of the family of IPv4.
+pub fn dump_request(kind: u16, sequence: u32) -> Vec<u8> {
+    const IPV4: u8 = 2;
+    let mut body = [0; 16];
+    body[0] = if kind == GET_NEIGHBOUR { IPV4 } else { 0 };
+    netlink::dump_request(kind, sequence, &body)
 }
 
 /// The messages of one datagram that answer the request with this sequence number; others are left out.
 pub fn messages(datagram: &[u8], sequence: u32) -> impl Iterator<Item = Message> {
-    let mut rest = datagram;
-    std::iter::from_fn(move || {
-        let length = usize::try_from(u32_at(rest, 0)?).ok()?;
-        let message = rest.get(..length)?;
-        let body = message.get(16..)?;
-        let (kind, theirs) = (u16_at(message, 4)?, u32_at(message, 8)?);
-        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
-        Some((kind, theirs, body))
-    })
-    .filter(move |(_, theirs, _)| *theirs == sequence)
-    .map(|(kind, _, body)| match kind {
-        NEW_LINK => link(body).map_or(Message::Other, |link| Message::Link(Box::new(link))),
-        NEW_ADDRESS => address(body).map_or(Message::Other, Message::Address),
-        DONE => Message::Done,
-        ERROR => u32_at(body, 0).map_or(Message::Other, |code| Message::Refused(code.cast_signed().wrapping_neg())),
-        _ => Message::Other,
+    netlink::replies(datagram, sequence).map(|reply| match reply {
+        Reply::Message { kind: NEW_LINK, body } => {
+            link(body).map_or(Message::Other, |link| Message::Link(Box::new(link)))
+        }
+        Reply::Message { kind: NEW_ADDRESS, body } => address(body).map_or(Message::Other, Message::Address),
+        Reply::Message { kind: NEW_NEIGHBOUR, body } => neighbour(body).map_or(Message::Other, Message::Neighbour),
+        Reply::Message { .. } => Message::Other,
+        Reply::Done => Message::Done,
+        Reply::Refused(errno) => Message::Refused(errno),
     })
 }
 
@@ -179,11 +206,14 @@ fn link(body: &[u8]) -> Option<Link> {
             20 => link.alias = string(value),
             23 => link.take_counters(value),
             27 => link.group = u32_at(value, 0),
+            30 => link.promiscuity = u32_at(value, 0),
             33 => link.carrier = byte.map(|b| b != 0),
             35 => link.carrier_changes = u32_at(value, 0),
             39 => link.proto_down = byte.map(|b| b != 0),
             47 => link.carrier_up = u32_at(value, 0),
             48 => link.carrier_down = u32_at(value, 0),
+            52 => link.alternative_names = attributes(value).filter_map(|(_, name)| string(name)).collect(),
+            61 => link.all_multicast = u32_at(value, 0),
             _ => {}
         }
     }
@@ -217,7 +247,15 @@ fn address(body: &[u8]) -> Option<Address> {
     Some(Address { index, address: own.or(peer)?, prefix })
 }
 
-fn ip(value: &[u8]) -> Option<IpAddr> {
+fn neighbour(body: &[u8]) -> Option<Neighbour> {
+    Some(Neighbour { index: u32_at(body, 4)?, state: u16_at(body, 8)? })
+}
+
+fn string(value: &[u8]) -> Option<String> {
+    netlink::string(value).map(str::to_owned)
+}
+
+pub(crate) fn ip(value: &[u8]) -> Option<IpAddr> {
     match value.len() {
         4 => <[u8; 4]>::try_from(value).ok().map(IpAddr::from),
         16 => <[u8; 16]>::try_from(value).ok().map(IpAddr::from),
@@ -225,53 +263,10 @@ fn ip(value: &[u8]) -> Option<IpAddr> {
     }
 }
 
-/// Kinds and values, up to the first attribute that does not fit. The two top bits of a kind are flags.
-fn attributes(mut rest: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
-    std::iter::from_fn(move || {
-        let length = usize::from(u16_at(rest, 0)?);
-        let kind = u16_at(rest, 2)? & 0x3fff;
-        let value = rest.get(4..length)?;
-        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
-        Some((kind, value))
-    })
-}
-
-fn string(value: &[u8]) -> Option<String> {
-    let end = memchr::memchr(0, value).unwrap_or(value.len());
-    scan::text(value.get(..end)?).map(str::to_owned)
-}
-
-fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
-    bytes.get(at..)?.first_chunk().map(|b| u16::from_ne_bytes(*b))
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
-    bytes.get(at..)?.first_chunk().map(|b| u32::from_ne_bytes(*b))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
-        let length = u16::try_from(value.len() + 4).unwrap();
-        let mut out = [length.to_ne_bytes(), kind.to_ne_bytes()].concat();
-        out.extend(value);
-        out.resize(out.len().next_multiple_of(4), 0);
-        out
-    }
-
-    fn message(kind: u16, sequence: u32, body: &[u8]) -> Vec<u8> {
-        let length = u32::try_from(body.len() + 16).unwrap();
-        let mut out = length.to_ne_bytes().to_vec();
-        out.extend(kind.to_ne_bytes());
-        out.extend(2_u16.to_ne_bytes());
-        out.extend(sequence.to_ne_bytes());
-        out.extend([0; 4]);
-        out.extend(body);
-        out.resize(out.len().next_multiple_of(4), 0);
-        out
-    }
+    use crate::netlink::{attribute, message};
 
     fn link_body(name: &str, counters: usize) -> Vec<u8> {
         let mut body = vec![0, 0, 1, 0];
@@ -325,19 +320,47 @@ mod tests {
     }
 
     #[test]
+    fn flags_as_the_device_has_them() {
+        #[track_caller]
+        fn check(counts: &[(u16, u32)], want: Option<u32>) {
+            let mut body = link_body("eth0", 1);
+            counts.iter().for_each(|(kind, count)| body.extend(attribute(*kind, &count.to_ne_bytes())));
+            let Message::Link(link) = one(&message(NEW_LINK, 9, &body)) else { panic!("no link") };
+            assert_eq!(link.device_flags(), want);
+        }
+        check(&[], None);
+        check(&[(30, 0)], None);
+        check(&[(30, 0), (61, 0)], Some(0x1003));
+        check(&[(30, 2), (61, 1)], Some(0x1303));
+    }
+
+    #[test]
+    fn alternative_names() {
+        let mut body = link_body("eth0", 1);
+        let names = [attribute(53, b"enp1s0\0"), attribute(53, b"uplink\0")].concat();
+        body.extend(attribute(52 | 0x8000, &names));
+        let Message::Link(link) = one(&message(NEW_LINK, 9, &body)) else { panic!("no link") };
+        assert_eq!(link.alternative_names, ["enp1s0", "uplink"]);
+    }
+
+    #[test]
+    fn a_neighbour() {
+        let mut body = vec![2, 0, 0, 0];
+        body.extend(3_u32.to_ne_bytes());
+        body.extend(NO_ARP.to_ne_bytes());
+        assert_eq!(one(&message(NEW_NEIGHBOUR, 9, &body)), Message::Neighbour(Neighbour { index: 3, state: NO_ARP }));
+        assert_eq!(one(&message(NEW_NEIGHBOUR, 9, &body[..8])), Message::Other);
+    }
+
+    #[test]
     fn the_end_and_refusals() {
-        assert_eq!(one(&message(DONE, 9, &[0; 4])), Message::Done);
-        assert_eq!(one(&message(ERROR, 9, &(-1_i32).to_ne_bytes())), Message::Refused(1));
+        assert_eq!(one(&message(3, 9, &[0; 4])), Message::Done);
+        assert_eq!(one(&message(2, 9, &(-1_i32).to_ne_bytes())), Message::Refused(1));
         assert_eq!(one(&message(99, 9, &[])), Message::Other);
     }
 
     #[test]
-    fn other_answers_and_torn_ones_are_left_out() {
-        let mut datagram = message(DONE, 8, &[0; 4]);
-        datagram.extend(message(DONE, 9, &[0; 4]));
-        datagram.extend([40, 0, 0, 0, 3]);
-        assert_eq!(messages(&datagram, 9).collect::<Vec<_>>(), [Message::Done]);
-        assert_eq!(messages(&[0; 64], 0).count(), 0);
+    fn torn_messages_are_left_out() {
         assert_eq!(one(&message(NEW_LINK, 9, &[0; 16])), Message::Other);
         assert_eq!(one(&message(NEW_LINK, 9, &[0; 3])), Message::Other);
     }
@@ -346,7 +369,8 @@ mod tests {
     fn the_request_asks_for_a_dump() {
         let request = dump_request(GET_LINK, 5);
         assert_eq!((u32_at(&request, 0), u16_at(&request, 4), u16_at(&request, 6)), (Some(32), Some(18), Some(0x301)));
-        assert_eq!(u32_at(&request, 8), Some(5));
+        assert_eq!((u32_at(&request, 8), request[16]), (Some(5), 0));
+        assert_eq!(dump_request(GET_NEIGHBOUR, 5)[16], 2);
     }
 
     proptest::proptest! {

@@ -87,7 +87,7 @@ const COLLECTORS: &[&str] = &[
 ];
 
 /// Families of flags that go by another name than their collector.
-const OTHER_PREFIXES: &[&str] = &["netclass_rtnl", "powersupply", "qdisk"];
+const OTHER_PREFIXES: &[&str] = &["netclass_rtnl"];
 
 /// cAdvisor's switches without effect.
 pub const CADVISOR_SWITCHES: &[&str] = &[
@@ -246,8 +246,8 @@ mod tests {
 
     #[test]
     fn foreign_flags_are_taken_out_with_their_values() {
-        let line = "--collector.loadavg --no-collector.wifi --collector.systemd.unit-include .+ --collector.zfs \
-                    --collector.netclass.ignored-devices=^lo$ --collector.powersupply.ignored-supplies x --path.procfs /p";
+        let line = "--collector.loadavg --no-collector.wifi --collector.supervisord.url u --collector.runit \
+                    --collector.netclass_rtnl.with-stats=true --collector.perf.cpus 0 --path.procfs /p";
         let (ours, foreign) = split(line.split_ascii_whitespace().map(str::to_owned).collect());
         assert_eq!(ours.join(" "), "--collector.loadavg --path.procfs /p");
         assert_eq!(foreign.len(), 5);

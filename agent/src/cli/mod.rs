@@ -349,8 +349,8 @@ mod tests {
     #[test]
     fn node_exporters_other_collectors_are_ignored() {
         let options =
-            ok("--collector.systemd --collector.systemd.unit-include=.+ --no-collector.wifi --log.level=warn");
-        let want = ["--collector.systemd", "--collector.systemd.unit-include=.+", "--no-collector.wifi"];
+            ok("--collector.supervisord --collector.runit.servicedir=/etc/service --no-collector.ntp --log.level=warn");
+        let want = ["--collector.supervisord", "--collector.runit.servicedir=/etc/service", "--no-collector.ntp"];
         assert_eq!(options.ignored, want);
         assert_eq!(options.log_level, LevelFilter::WARN);
     }

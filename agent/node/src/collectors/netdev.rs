@@ -2,16 +2,17 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
 use agent_exposition::{FamilyId, Kind, Page};
 use agent_procfs::netdev;
-use agent_procfs::rtnetlink::{Counter, GET_ADDRESS, GET_LINK, Link, Message};
+use agent_procfs::rtnetlink::{Counter, GET_ADDRESS, Link, Message};
 use agent_procfs::{CachedFile, Root};
 
 use crate::netdev_columns::{self, help};
 use crate::netlink::Netlink;
 use crate::pattern::{Filter, FilterFlags};
+use crate::shared::SharedLinks;
 use crate::source::Source;
 use crate::{BuildError, CollectError, Collector, Context, FlagSpec, Outcome, Scrape, Spec};
 
@@ -71,6 +72,7 @@ fn build(context: &Context) -> Result<Box<dyn Collector>, BuildError> {
     };
     Ok(Box::new(Netdev {
         filter: Filter::build(flags, &names)?,
+        links: Arc::clone(&context.links),
         netlink: Netlink::default(),
         use_netlink: flags.is_on(&NETLINK),
         complained: false,
@@ -79,12 +81,13 @@ fn build(context: &Context) -> Result<Box<dyn Collector>, BuildError> {
         columns: columns.iter().map(|(name, counters)| (*name, help(name), *counters)).collect(),
         file_columns: file_columns.iter().map(|name| (*name, help(name))).collect(),
         addresses: flags.is_on(&ADDRESS_INFO),
-        deadline: None,
+        scrape: None,
     }))
 }
 
 struct Netdev {
     filter: Filter,
+    links: Arc<SharedLinks>,
     netlink: Netlink,
     use_netlink: bool,
     complained: bool,
@@ -94,17 +97,17 @@ struct Netdev {
     columns: Vec<(&'static str, &'static str, &'static [Counter])>,
     file_columns: Vec<(&'static str, &'static str)>,
     addresses: bool,
-    deadline: Option<Instant>,
+    scrape: Option<Scrape>,
 }
 
 impl Collector for Netdev {
     fn begin(&mut self, scrape: Scrape) {
-        self.deadline = Some(scrape.deadline);
+        self.scrape = Some(scrape);
     }
 
     fn collect(&mut self, page: &mut Page) -> Result<Outcome, CollectError> {
-        let deadline = self.deadline.unwrap_or_else(|| Instant::now() + Duration::from_secs(10));
-        let links = self.links(deadline);
+        let scrape = self.scrape.unwrap_or_else(Scrape::untold);
+        let links = self.links(scrape);
         match &links {
             Some(links) => self.add_links(page, links),
             None => self.add_file(page)?,
@@ -112,9 +115,9 @@ impl Collector for Netdev {
         if self.addresses {
             let links = match links {
                 Some(links) => links,
-                None => dump_links(&mut self.netlink, deadline)?,
+                None => self.links.get(scrape)?,
             };
-            add_addresses(page, &links, &mut self.netlink, deadline)?;
+            add_addresses(page, &links, &mut self.netlink, scrape)?;
         }
         Ok(Outcome::Collected)
     }
@@ -122,11 +125,11 @@ impl Collector for Netdev {
 
 impl Netdev {
     /// `None` when netlink is not to be used, or cannot be: a sandbox may forbid the socket and leave the file.
-    fn links(&mut self, deadline: Instant) -> Option<Vec<Link>> {
+    fn links(&mut self, scrape: Scrape) -> Option<Arc<Vec<Link>>> {
         if !self.use_netlink {
             return None;
         }
-        match dump_links(&mut self.netlink, deadline) {
+        match self.links.get(scrape) {
             Ok(links) => Some(links),
             Err(error) => {
                 if !std::mem::replace(&mut self.complained, true) {
@@ -169,16 +172,6 @@ impl Netdev {
     }
 }
 
-fn dump_links(netlink: &mut Netlink, deadline: Instant) -> Result<Vec<Link>, CollectError> {
-    let mut links = Vec::new();
-    netlink.dump(GET_LINK, deadline, |message| {
-        if let Message::Link(link) = message {
-            links.push(*link);
-        }
-    })?;
-    Ok(links)
-}
-
 fn alias_of(root: &Root, device: &str) -> String {
     let mut file = CachedFile::new(root.sys(format!("class/net/{device}/ifalias")));
     file.read().map(|bytes| String::from_utf8_lossy(bytes.trim_ascii()).into_owned()).unwrap_or_default()
@@ -191,15 +184,10 @@ fn add(page: &mut Page, family: FamilyId, device: &str, alias: Option<&str>, val
     }
 }
 
-fn add_addresses(
-    page: &mut Page,
-    links: &[Link],
-    netlink: &mut Netlink,
-    deadline: Instant,
-) -> Result<(), CollectError> {
+fn add_addresses(page: &mut Page, links: &[Link], netlink: &mut Netlink, scrape: Scrape) -> Result<(), CollectError> {
     let names: HashMap<u32, &str> = links.iter().map(|link| (link.index, link.name.as_str())).collect();
     let family = page.family("node_network_address_info", "Addresses of network devices, as labels.", Kind::Gauge);
-    netlink.dump(GET_ADDRESS, deadline, |message| {
+    netlink.dump(GET_ADDRESS, scrape.deadline, |message| {
         let Message::Address(found) = message else { return };
         let Some(device) = names.get(&found.index) else { return };
         let (address, netmask) = (found.address.to_string(), found.prefix.to_string());

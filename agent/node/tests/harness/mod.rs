@@ -37,8 +37,13 @@ pub struct Built {
 impl Built {
     /// Collects once. A collector that fails leaves no text, as in the agent.
     pub fn run(&mut self, number: u64) -> Run {
+        self.run_within(number, Duration::from_secs(30))
+    }
+
+    /// Collects once, with that much time to do so.
+    pub fn run_within(&mut self, number: u64, left: Duration) -> Run {
         let mut page = Page::new();
-        self.collector.begin(Scrape { number, deadline: Instant::now() + Duration::from_secs(30) });
+        self.collector.begin(Scrape { number, deadline: Instant::now() + left });
         let result = self.collector.collect(&mut page);
         let mut text = String::new();
         if result.is_ok() {
@@ -59,7 +64,26 @@ pub fn build(root: &Root, flags: &[(&str, &str)], wanted: impl Fn(&str) -> bool)
     COLLECTORS.iter().filter(|spec| wanted(spec.name)).map(built).collect()
 }
 
-/// Builds all collectors and collects once.
-pub fn run(root: &Root, flags: &[(&str, &str)]) -> Vec<Run> {
-    build(root, flags, |_| true).iter_mut().map(|built| built.run(1)).collect()
+/// Whether a collector runs without being asked for.
+pub fn is_on_by_default(name: &str) -> bool {
+    COLLECTORS.iter().any(|spec| spec.name == name && spec.default_on)
 }
+
+/// Builds the collectors that are on by default and collects once.
+pub fn run(root: &Root, flags: &[(&str, &str)]) -> Vec<Run> {
+    run_those(root, flags, is_on_by_default)
+}
+
+/// Builds the collectors of those names and collects once.
+pub fn run_those(root: &Root, flags: &[(&str, &str)], wanted: impl Fn(&str) -> bool) -> Vec<Run> {
+    build(root, flags, wanted).iter_mut().map(|built| built.run(1)).collect()
+}
+
+/// What collectors that are off by default need to be told, or else they find nothing.
+pub const CHOSEN: &[(&str, &str)] = &[
+    ("collector.sysctl.include", "kernel.pid_max"),
+    ("collector.sysctl.include", "net.ipv4.tcp_rmem"),
+    ("collector.sysctl.include", "net.ipv4.ip_local_port_range:low,high"),
+    ("collector.sysctl.include-info", "kernel.ostype"),
+    ("collector.sysctl.include-info", "net.ipv4.tcp_allowed_congestion_control"),
+];

@@ -3,7 +3,9 @@
 #![no_main]
 
 use agent_procfs::rtnetlink::{self, Counter, Message};
-use agent_procfs::{conntrack, netdev, netstat, sockstat, softnet, udp};
+use agent_procfs::tcp::{self, Sockets};
+use agent_procfs::{arp, conntrack, counter_lines, ip_vs, lnstat, netdev, netstat, qdisc, route};
+use agent_procfs::{sockstat, softnet, udp};
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     for device in netdev::parse(bytes).value {
@@ -16,7 +18,12 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
         assert!(field.protocol.ends_with('6'));
     }
     let _ = sockstat::parse(bytes);
-    let _ = (conntrack::parse(bytes), softnet::parse(bytes), udp::queues(bytes));
+    let _ = (arp::devices(bytes), conntrack::parse(bytes), softnet::parse(bytes), udp::queues(bytes));
+    let _ = (counter_lines::parse(bytes), ip_vs::backends(bytes), ip_vs::totals(bytes));
+    let _ = tcp::parse(bytes, Sockets::default());
+    for cpu in lnstat::parse(bytes).value.cpus {
+        assert!(!cpu.is_empty());
+    }
     // An input that begins with its own sequence number gets past the filter.
     let sequence = bytes.first_chunk().map_or(0, |chunk| u32::from_ne_bytes(*chunk));
     for message in rtnetlink::messages(bytes, sequence) {
@@ -25,4 +32,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
             let _ = link.counter(Counter::RxNohandler);
         }
     }
+    let _ = tcp::diag_answer(bytes, sequence, &mut Sockets::default());
+    let _ = qdisc::answer(bytes, sequence, drop);
+    let _ = route::answer(bytes, sequence, |route| assert!(!route.hops.is_empty()));
 });

@@ -1,8 +1,9 @@
-//! CPU, memory, load, pressure and open files.
+//! CPU, interrupts, tasks, memory, load, pressure and open files.
 
 #![no_main]
 
-use agent_procfs::{file_nr, loadavg, meminfo, pressure, schedstat, stat, vmstat};
+use agent_procfs::{buddyinfo, controllers, file_nr, interrupts, loadavg, meminfo, numa, pid_stat, pressure};
+use agent_procfs::{schedstat, slabinfo, stat, swaps, vmstat, vulnerability, zoneinfo};
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     if let Ok(stat) = stat::parse(bytes) {
@@ -17,6 +18,16 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     }
     let _ = (vmstat::parse(bytes), schedstat::parse(bytes));
     let _ = file_nr::parse(bytes);
+    if let Ok(table) = interrupts::parse(bytes) {
+        for source in &table.value.sources {
+            assert_eq!(table.value.counts(source).len(), table.value.cpus.len());
+        }
+    }
+    if let Ok(task) = pid_stat::parse(bytes) {
+        assert!(task.state.is_ascii_alphabetic());
+    }
+    let _ = (buddyinfo::parse(bytes), controllers::parse(bytes), swaps::parse(bytes), vulnerability::parse(bytes));
+    let _ = (numa::meminfo(bytes), numa::numastat(bytes), slabinfo::parse(bytes), zoneinfo::parse(bytes));
     if let Ok(load) = loadavg::parse(bytes) {
         assert!(load.averages.iter().all(|average| average.is_finite()));
     }
