@@ -56,7 +56,7 @@ fn a_wrong_configuration_is_refused_with_file_line_and_key() {
     refused("remote_write:\n  - url: not a url\n", &[], &["prometheus.yml", "remote_write: url"]);
     refused("rule_files: [missing.yml]\nglobal: [\n", &[], &["prometheus.yml"]);
     let role = "scrape_configs:\n  - job_name: a\n    dockerswarm_sd_configs: [{ host: 'unix:///s', role: service }]\n";
-    refused(role, &[], &["prometheus.yml:2", "role \"service\" is none of services, tasks and nodes"]);
+    refused(role, &[], &["prometheus.yml:2", "service", "is none of services, tasks and nodes"]);
     let both =
         "remote_write:\n  - url: http://x/\n    basic_auth: { username: a }\n    authorization: { credentials: b }\n";
     refused(both, &[], &["at most one"]);
