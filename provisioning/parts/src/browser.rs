@@ -177,25 +177,38 @@ impl Browser {
         path
     }
 
+    /// From now on the page sends no more than so many bytes a second, so that what happens meanwhile can be seen.
+    pub async fn limit_upload(&self, bytes_per_second: u64) {
+        let conditions = json!({
+            "offline": false, "latency": 0, "downloadThroughput": -1, "uploadThroughput": bytes_per_second,
+        });
+        let body = json!({ "cmd": "Network.emulateNetworkConditions", "params": conditions });
+        self.client.issue_cmd(Own { path: "goog/cdp/execute", body }).await.unwrap();
+    }
+
     /// What went to the page's console as errors since the last call: scripts that failed, what could not be loaded.
     pub async fn console_errors(&self) -> Vec<String> {
-        let entries = self.client.issue_cmd(ConsoleLog).await.unwrap();
+        let entries = self.client.issue_cmd(Own { path: "se/log", body: json!({ "type": "browser" }) }).await.unwrap();
         let entries = entries.as_array().cloned().unwrap_or_default();
         let errors = entries.iter().filter(|entry| entry["level"] == "SEVERE");
         errors.map(|entry| entry["message"].as_str().unwrap_or_default().to_owned()).collect()
     }
 }
 
-/// chromedriver's own command for the browser's console.
+/// A command of chromedriver's own.
 #[derive(Debug)]
-struct ConsoleLog;
+struct Own {
+    /// Below that of the session.
+    path: &'static str,
+    body: Value,
+}
 
-impl WebDriverCompatibleCommand for ConsoleLog {
+impl WebDriverCompatibleCommand for Own {
     fn endpoint(&self, base_url: &url::Url, session_id: Option<&str>) -> Result<url::Url, url::ParseError> {
-        base_url.join(&format!("session/{}/se/log", session_id.unwrap_or_default()))
+        base_url.join(&format!("session/{}/{}", session_id.unwrap_or_default(), self.path))
     }
 
     fn method_and_body(&self, _: &url::Url) -> (http::Method, Option<String>) {
-        (http::Method::POST, Some(json!({ "type": "browser" }).to_string()))
+        (http::Method::POST, Some(self.body.to_string()))
     }
 }

@@ -21,6 +21,7 @@ async fn a_file_is_uploaded_with_progress_listed_and_deleted() {
                  .observe(document.getElementById('uploads'), { childList: true, subtree: true });",
         )
         .await;
+    browser.limit_upload(16 << 20).await;
     browser.choose_file("#file", &source).await;
     browser.wait_for_text("#uploads li.done .state", "stored").await;
     let seen = browser.script("return seen.join('; ')").await;
