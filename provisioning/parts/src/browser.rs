@@ -182,8 +182,11 @@ impl Browser {
         let conditions = json!({
             "offline": false, "latency": 0, "downloadThroughput": -1, "uploadThroughput": bytes_per_second,
         });
-        let body = json!({ "cmd": "Network.emulateNetworkConditions", "params": conditions });
-        self.client.issue_cmd(Own { path: "goog/cdp/execute", body }).await.unwrap();
+        // Conditions count only while the browser reports on its network.
+        for (command, params) in [("Network.enable", json!({})), ("Network.emulateNetworkConditions", conditions)] {
+            let body = json!({ "cmd": command, "params": params });
+            self.client.issue_cmd(Own { path: "goog/cdp/execute", body }).await.unwrap();
+        }
     }
 
     /// What went to the page's console as errors since the last call: scripts that failed, what could not be loaded.
