@@ -212,7 +212,12 @@ fn the_result_comes_at_once_and_at_each_change_and_says_when_postgresql_is_away(
     app.vote("1a", "a");
     let seen = |app: &App, want: Value| {
         eventually(15, "the result is shown", || {
-            let result = app.result.try_get("/api/result")?.json();
+            let answer = app.result.try_get("/api/result")?;
+            // 503 until the table has been read once.
+            if answer.status != 200 {
+                return Err(answer.text().to_owned());
+            }
+            let result = answer.json();
             (result == want).then_some(()).ok_or_else(|| result.to_string())
         });
     };
