@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Brings both machines up as somebody does who types `vagrant up`, watches them work, hurts them, and takes them away.
-#   run.sh          what `make test-vagrant` runs; half an hour and more where the machines are emulated
+#   run.sh          what `make test-vagrant` runs; some 20 minutes where the machines are emulated
 #   run.sh up       up to where everything works, and leaves it so, to look around: `run.sh vagrant ssh master`
 #   run.sh vagrant …    vagrant, on these machines
 #   run.sh down     takes away what `run.sh up` left
