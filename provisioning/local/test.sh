@@ -43,6 +43,7 @@ provisioning/images/third-party.sh
 provisioning/images/build.sh
 
 step "tests"
-cargo test --workspace --locked
+# All failures of a run are worth more than the first one.
+cargo test --workspace --locked --no-fail-fast
 
 step "done"

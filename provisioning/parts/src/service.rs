@@ -59,6 +59,15 @@ impl Service {
         values.map(|(_, value)| value.parse::<f64>().unwrap()).reduce(|a, b| a + b)
     }
 
+    /// Waits until `/readyz` says that all it depends on has been reached: a service listens before that.
+    #[track_caller]
+    pub fn await_ready(&self) {
+        eventually(20, &format!("{} is ready", self.program.display()), || {
+            let answer = self.try_get("/readyz")?;
+            if answer.status == 200 { Ok(()) } else { Err(answer.text().to_owned()) }
+        });
+    }
+
     /// The process, for its log, its pid and signals.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process

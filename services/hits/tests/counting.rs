@@ -10,7 +10,9 @@ use provisioning_parts::{Redis, Service, eventually};
 const ANSWER: Duration = Duration::from_secs(2);
 
 fn hits(redis: &Redis) -> Service {
-    Service::start(env!("CARGO_BIN_EXE_hits"), redis.env())
+    let hits = Service::start(env!("CARGO_BIN_EXE_hits"), redis.env());
+    hits.await_ready();
+    hits
 }
 
 /// The count that one more hit is answered with; `Err` has status and reason of another answer.

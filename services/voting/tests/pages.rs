@@ -13,7 +13,9 @@ use provisioning_parts::{Answer, Postgres, Redis, Service, Start, eventually, se
 use serde_json::{Value, json};
 
 fn vote(redis: &Redis) -> Service {
-    Service::start(env!("CARGO_BIN_EXE_vote"), redis.env())
+    let vote = Service::start(env!("CARGO_BIN_EXE_vote"), redis.env());
+    vote.await_ready();
+    vote
 }
 
 fn set_cookies(answer: &Answer) -> Vec<&str> {

@@ -35,6 +35,9 @@ impl App {
         let vote = Service::start(env!("CARGO_BIN_EXE_vote"), redis.env().into_iter().chain(options()));
         let worker = worker(&redis, &postgres);
         let result = Service::start(env!("CARGO_BIN_EXE_vote-result"), postgres.env().into_iter().chain(options()));
+        for service in [&vote, &worker, &result] {
+            service.await_ready();
+        }
         Self { vote, worker, result, redis, postgres }
     }
 
