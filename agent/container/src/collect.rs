@@ -12,6 +12,7 @@ use crate::background::load::{self, LoadBoard};
 use crate::catalogue::Metric;
 use crate::cgroups::{Cgroup, Desk, Key, Layout, Tree};
 use crate::config::Config;
+use crate::history::{EventLog, Gathering};
 use crate::known::{Known, Registry};
 use crate::machine::{Machine, MachineReader};
 use crate::runtimes::{Health, Network, View};
@@ -37,6 +38,9 @@ pub(crate) struct Collection {
     devices: Devices,
     /// What the background threads were last asked for: the tree and the runtime's word.
     asked: Option<(u64, u64)>,
+    pub(crate) events: Arc<EventLog>,
+    /// There while a scrape's figures are also to be kept as numbers.
+    pub(crate) gathering: Option<Gathering>,
 }
 
 /// Where the background threads' results are.
@@ -57,6 +61,8 @@ impl Collection {
             machine: MachineReader::new(&config.root),
             devices: Devices::default(),
             asked: None,
+            events: Arc::default(),
+            gathering: None,
             config,
         }
     }
@@ -73,6 +79,7 @@ impl Collection {
         }
         self.tree.refresh(&self.layout, &mut self.desk);
         self.registry.refresh(&self.tree, view);
+        self.events.notice(&self.tree, &self.registry, SystemTime::now());
     }
 
     /// Adds everything to the page.
@@ -83,6 +90,7 @@ impl Collection {
         let wanted = self.registry.wanted(&self.tree);
         let processes = self.processes();
         let mut sheet = Sheet::new(page);
+        sheet.gathering = self.gathering.take();
         let mut candidates = Vec::new();
         let mut root_labels = None;
         let seen = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
@@ -90,6 +98,9 @@ impl Collection {
         for key in wanted {
             let (Some(cgroup), Some(known)) = (self.tree.get_mut(key), self.registry.get(key)) else { continue };
             let labels = sheet.page.shared(known.labels.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+            if let Some(gathering) = &mut sheet.gathering {
+                gathering.begin(key, labels);
+            }
             let always = Always { sheet: &mut sheet, labels, seen, boot_time };
             always.put(cgroup, known);
             if cgroup.is_root() {
@@ -123,6 +134,7 @@ impl Collection {
                 candidates.into_iter().map(|(key, labels, pid)| self.candidate(key, labels, pid)).collect();
             network::collect(&candidates, root_labels, &self.config.root, &mut self.desk, &mut sheet);
         }
+        self.gathering = sheet.gathering.take();
         self.put_machine(page, &machine, view);
     }
 
@@ -171,6 +183,9 @@ impl Collection {
         let Some(cgroup) = self.tree.get_mut(key) else { return };
         let kernel = stats::memory::kills(&self.layout, &mut self.desk, cgroup);
         let kills = self.registry.kills(cgroup, key, kernel);
+        if let Some(kills) = kills {
+            self.events.kills(&cgroup.path, kills, SystemTime::now());
+        }
         sheet.put_some(Metric::OomEvents, labels, kills);
     }
 

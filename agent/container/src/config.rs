@@ -1,6 +1,7 @@
 //! What the container side is told: plain data, filled in by the agent's flags.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use agent_procfs::Root;
 
@@ -27,6 +28,10 @@ pub struct Config {
     pub labels: LabelPolicy,
     /// Which sets of metrics are collected.
     pub sets: Sets,
+    /// How often cgroups are read for the API and the pages while somebody asks (`--housekeeping_interval`).
+    pub housekeeping_interval: Duration,
+    /// How long these readings are kept (`--storage_duration`).
+    pub storage_duration: Duration,
     /// `cadvisorVersion` of `cadvisor_version_info`: the agent's own version.
     pub version: String,
     /// `cadvisorRevision` of `cadvisor_version_info`: the commit that the agent was built from.
@@ -44,6 +49,8 @@ impl Default for Config {
             disable_root: false,
             labels: LabelPolicy::default(),
             sets: Sets::default(),
+            housekeeping_interval: Duration::from_secs(1),
+            storage_duration: Duration::from_secs(120),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             revision: String::new(),
         }

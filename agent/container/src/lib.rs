@@ -1,10 +1,12 @@
 //! The container side of the agent: cgroups, runtimes and their statistics, with cAdvisor's names.
 
+pub mod api;
 mod background;
 mod catalogue;
 mod cgroups;
 mod collect;
 mod config;
+pub mod history;
 mod identity;
 mod info;
 mod known;
@@ -16,7 +18,7 @@ mod stats;
 mod telling;
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use agent_exposition::Page;
 use parking_lot::Mutex;
@@ -24,6 +26,7 @@ use parking_lot::Mutex;
 use background::disk::{DiskBoard, Walker};
 use background::load::{LoadBoard, Sampler};
 use collect::{Boards, Collection};
+use history::{EventLog, History, Recent};
 use runtimes::{RUNTIMES, Runtime, View};
 
 pub use config::{Config, LabelPolicy};
@@ -68,6 +71,8 @@ struct Inner {
     load: Arc<LoadBoard>,
     disk: Arc<DiskBoard>,
     collection: Mutex<Collection>,
+    history: Arc<History>,
+    events: Arc<EventLog>,
     /// Those that were built and not yet started.
     runtimes: Mutex<Vec<Box<dyn Runtime>>>,
     tasks: Mutex<Vec<tokio::task::JoinHandle<()>>>,
@@ -93,11 +98,14 @@ impl Containers {
         let built: Result<Vec<_>, _> = RUNTIMES.iter().map(|spec| (spec.build)(&config)).collect();
         let runtimes = built?.into_iter().flatten().collect();
         let config = Arc::new(config);
+        let collection = Collection::new(config.clone());
         let inner = Inner {
+            history: Arc::default(),
+            events: collection.events.clone(),
             view: Arc::default(),
             load: Arc::default(),
             disk: Arc::default(),
-            collection: Mutex::new(Collection::new(config.clone())),
+            collection: Mutex::new(collection),
             runtimes: Mutex::new(runtimes),
             tasks: Mutex::default(),
             config,
@@ -117,6 +125,8 @@ impl Containers {
             let task = tokio.spawn(runtime.watch(self.inner.view.clone()));
             self.inner.tasks.lock().push(task);
         }
+        let sampler = tokio.spawn(history::follow(Arc::downgrade(&self.inner)));
+        self.inner.tasks.lock().push(sampler);
         let root = &self.inner.config.root;
         if self.inner.config.sets.has(Set::CpuLoad) {
             let sampler = Sampler::new(root, self.inner.load.clone());
@@ -144,6 +154,32 @@ impl Containers {
         let boards = Boards { load: &inner.load, disk: &inner.disk };
         inner.collection.lock().collect(page, &inner.view, boards, now);
         telling::put_costs(page, &inner.load, &inner.disk);
+        inner.history.tell(page);
+        inner.events.tell(page);
+    }
+
+    /// Answers a question of cAdvisor's API. It may read all cgroups, so call it on a thread that may block.
+    ///
+    /// # Errors
+    /// See [`ApiError`](api::ApiError).
+    pub fn api(&self, request: api::Request<'_>) -> Result<api::Reply, api::ApiError> {
+        self.inner.api(request)
+    }
+
+    /// What this machine lets the agent see, in lines for people; call it on a thread that may block.
+    pub fn validate(&self) -> String {
+        self.inner.validate()
+    }
+
+    /// The last readings of all cgroups as numbers, the newest one no older than `age`. Where there is none so new, it
+    /// reads now, and it keeps the readings going for a minute; so call it on a thread that may block.
+    pub fn recent(&self, age: Duration) -> Recent {
+        self.inner.recent(age)
+    }
+
+    /// Takes a reading now, for [`recent`](Self::recent), and calls it one of that time.
+    pub fn read_at(&self, now: SystemTime) {
+        self.inner.look(None, now);
     }
 
     /// Does one turn of the background threads' work here and now, for what was found by the last

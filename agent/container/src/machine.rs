@@ -15,6 +15,23 @@ pub(crate) struct Machine {
     pub(crate) cpus: Option<usize>,
 }
 
+/// What the API tells of the machine.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Told {
+    pub(crate) cpus: Option<u64>,
+    pub(crate) cores: Option<u64>,
+    pub(crate) sockets: Option<u64>,
+    /// Of the first CPU as it runs now, kHz.
+    pub(crate) frequency_khz: Option<u64>,
+    /// Bytes.
+    pub(crate) memory_total: Option<u64>,
+    /// Bytes.
+    pub(crate) swap_total: Option<u64>,
+    pub(crate) labels: Vec<(&'static str, String)>,
+    pub(crate) kernel: String,
+    pub(crate) os: String,
+}
+
 /// Reads it, and keeps what does not change.
 pub(crate) struct MachineReader {
     root: Root,
@@ -31,6 +48,8 @@ struct Topology {
     cpus: Option<usize>,
     cores: Option<usize>,
     sockets: Option<usize>,
+    /// Of the first CPU when this was read, kHz.
+    frequency_khz: Option<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -75,6 +94,25 @@ impl MachineReader {
         }
         machine.swap_used = machine.swap_total.zip(swap_free).map(|(total, free)| total.saturating_sub(free));
         machine
+    }
+
+    /// What the API tells of it.
+    pub(crate) fn told(&mut self) -> Told {
+        let machine = self.read();
+        let topology = self.topology;
+        let count = |count: Option<usize>| count.map(|count| count as u64);
+        let identity = self.identity();
+        Told {
+            cpus: count(topology.cpus),
+            cores: count(topology.cores),
+            sockets: count(topology.sockets),
+            frequency_khz: topology.frequency_khz,
+            memory_total: machine.memory_total,
+            swap_total: machine.swap_total,
+            labels: identity.labels.clone(),
+            kernel: identity.kernel.clone(),
+            os: identity.os.clone(),
+        }
     }
 
     /// `/proc/cpuinfo` is costly to read (the kernel measures frequencies for it) and changes only with the list of
@@ -192,6 +230,7 @@ fn topology_of(text: &[u8]) -> Topology {
         cpus: distinct(&|cpu| Some((cpu.get("processor")?.to_owned(), String::new()))),
         cores: distinct(&|cpu| Some((socket(cpu).unwrap_or_default(), core(cpu)?))),
         sockets: distinct(&|cpu| Some((socket(cpu)?, String::new()))),
+        frequency_khz: cpus.first().and_then(|cpu| Some((cpu.get("cpu MHz")?.parse::<f64>().ok()? * 1000.0) as u64)),
     }
 }
 
@@ -205,13 +244,13 @@ mod tests {
             |number, socket, core| format!("processor\t: {number}\nphysical id\t: {socket}\ncore id\t\t: {core}\n\n");
         let text: String =
             [(0, 0, 0), (1, 0, 0), (2, 1, 0), (3, 1, 1)].iter().map(|(n, s, c)| cpu(*n, *s, *c)).collect();
-        let want = Topology { cpus: Some(4), cores: Some(3), sockets: Some(2) };
+        let want = Topology { cpus: Some(4), cores: Some(3), sockets: Some(2), frequency_khz: None };
         assert_eq!(topology_of(text.as_bytes()), want);
     }
 
     #[test]
     fn an_architecture_without_topology_has_none() {
-        let want = Topology { cpus: Some(1), cores: None, sockets: None };
+        let want = Topology { cpus: Some(1), cores: None, sockets: None, frequency_khz: None };
         assert_eq!(topology_of(b"processor\t: 0\nBogoMIPS\t: 50.00\n\n"), want);
         assert_eq!(topology_of(b""), Topology::default());
     }

@@ -3,20 +3,26 @@
 use agent_exposition::{FamilyId, Page, SharedId};
 
 use crate::catalogue::{CATALOGUE, Metric};
+use crate::history::Gathering;
 
 /// A page and the families of the catalogue that it has so far.
 pub(crate) struct Sheet<'p> {
     pub(crate) page: &'p mut Page,
     families: [Option<FamilyId>; CATALOGUE.len()],
+    /// Where the figures are also kept as numbers, if they are.
+    pub(crate) gathering: Option<Gathering>,
 }
 
 impl<'p> Sheet<'p> {
     pub(crate) fn new(page: &'p mut Page) -> Self {
-        Self { page, families: [None; CATALOGUE.len()] }
+        Self { page, families: [None; CATALOGUE.len()], gathering: None }
     }
 
     /// Adds a sample with the labels of a cgroup and its own.
     pub(crate) fn put(&mut self, metric: Metric, cgroup: SharedId, labels: &[(&str, &str)], value: f64) {
+        if let Some(gathering) = &mut self.gathering {
+            gathering.put(metric, cgroup, labels, value);
+        }
         let at = metric as usize;
         let (Some(slot), Some(row)) = (self.families.get_mut(at), CATALOGUE.get(at)) else { return };
         debug_assert_eq!(row.metric, metric);

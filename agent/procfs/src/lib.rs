@@ -28,6 +28,7 @@ pub mod netlink;
 pub mod netstat;
 pub mod numa;
 pub mod os_release;
+pub mod pid_details;
 pub mod pid_stat;
 pub mod pressure;
 pub mod qdisc;

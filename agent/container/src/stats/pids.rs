@@ -32,6 +32,17 @@ pub(crate) struct Processes {
     pub(crate) has_wanted: bool,
 }
 
+/// The file with the processes of a cgroup.
+pub(crate) fn file(layout: &Layout) -> File {
+    if layout.v1(Controller::Pids).is_some() {
+        File::V1PidsProcs
+    } else if layout.v1(Controller::Cpu).is_some() {
+        File::V1CpuProcs
+    } else {
+        File::V2Procs
+    }
+}
+
 /// Counts the processes, and looks for one of them.
 pub(crate) fn processes(
     layout: &Layout,
@@ -39,14 +50,7 @@ pub(crate) fn processes(
     cgroup: &mut Cgroup,
     wanted: Option<u32>,
 ) -> Option<Processes> {
-    let file = if layout.v1(Controller::Pids).is_some() {
-        File::V1PidsProcs
-    } else if layout.v1(Controller::Cpu).is_some() {
-        File::V1CpuProcs
-    } else {
-        File::V2Procs
-    };
-    let text = desk.read(layout, cgroup, file)?;
+    let text = desk.read(layout, cgroup, file(layout))?;
     Some(cgroup::pids(text).fold(Processes::default(), |processes, pid| Processes {
         count: processes.count + 1,
         first: Some(processes.first.map_or(pid, |first| first.min(pid))),

@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use agent_procfs::{buddyinfo, controllers, file_nr, interrupts, loadavg, meminfo, numa, pid_stat, pressure};
+use agent_procfs::{buddyinfo, controllers, file_nr, interrupts, loadavg, meminfo, numa, pid_details, pid_stat, pressure};
 use agent_procfs::{schedstat, slabinfo, stat, swaps, vmstat, vulnerability, zoneinfo};
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
@@ -23,6 +23,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
             assert_eq!(table.value.counts(source).len(), table.value.cpus.len());
         }
     }
+    let _ = (pid_details::parse(bytes), pid_details::user_of(bytes));
     if let Ok(task) = pid_stat::parse(bytes) {
         assert!(task.state.is_ascii_alphabetic());
     }
