@@ -24,6 +24,8 @@ pub struct Settings {
     pub container_path: String,
     /// How many requests for metrics may be answered at the same time; 0 for any number.
     pub max_requests: usize,
+    /// Whether cAdvisor's API and pages are served beside the container families.
+    pub api: bool,
     /// Whether the agent's own process and requests are on the node page.
     pub exporter_metrics: bool,
     /// Where the kernel's files are.
@@ -71,6 +73,7 @@ impl Default for Settings {
             container_listen: Vec::new(),
             container_path: "/metrics".to_owned(),
             max_requests: 40,
+            api: true,
             exporter_metrics: true,
             root: Root::default(),
             collectors: COLLECTORS.iter().filter(|spec| spec.default_on).map(|spec| spec.name).collect(),

@@ -1,5 +1,7 @@
 //! The flags: node_exporter's own names for the node side and the web, cAdvisor's for the container side.
 
+use std::time::Duration;
+
 use agent_node::collectors::COLLECTORS;
 use agent_node::{FlagKind, FlagSpec};
 use atalaia_agent::CONTAINER;
@@ -49,6 +51,7 @@ fn web() -> Vec<Arg> {
         value("runtime.gomaxprocs", "N", "Without effect.").hide(true),
     ];
     args.extend(switch("web.disable-exporter-metrics", "Leave process_* and promhttp_* out."));
+    args.extend(switch("web.disable-api", "Leave out cAdvisor's API, its pages and /validate."));
     args.extend(switch("web.systemd-socket", "Not there yet.").map(|arg| arg.hide(true)));
     args.into_iter().map(in_web).collect()
 }
@@ -99,6 +102,12 @@ fn containers() -> Vec<Arg> {
         list("whitelisted_container_labels", "The only labels to store, with --store_container_labels=false."),
         list("raw_cgroup_prefix_whitelist", "Of the cgroups that are no containers only those with these prefixes."),
         value("prometheus_endpoint", "PATH", "The path of the container page.").default_value("/metrics"),
+        value("housekeeping_interval", "DURATION", "How often to read containers while someone uses the API or pages.")
+            .default_value("1s")
+            .value_parser(ValueParser::new(at_least_a_tenth)),
+        value("storage_duration", "DURATION", "How long to keep these readings; forgotten a minute after the last use.")
+            .default_value("2m")
+            .value_parser(ValueParser::new(at_least_a_tenth)),
         value("port", "PORT", "As --web.container-listen-address=LISTEN_IP:PORT.").hide(true),
         value("listen_ip", "IP", "See --port.").default_value("").hide(true),
     ];
@@ -165,6 +174,15 @@ fn go_switch(name: &'static str, help: &'static str) -> Arg {
         .hide_possible_values(true)
         .value_parser(ValueParser::new(go_bool))
         .overrides_with(name)
+}
+
+/// A duration of a tenth of a second to a day, as Go writes it.
+fn at_least_a_tenth(text: &str) -> Result<Duration, &'static str> {
+    let right = "expected a duration from 100ms to 24h, such as 10s or 2m";
+    // Go puts no blanks between the parts and knows no days; both are harmless here.
+    let duration = humantime::parse_duration(text).map_err(|_| right)?;
+    let bounds = Duration::from_millis(100)..=Duration::from_secs(86_400);
+    if bounds.contains(&duration) { Ok(duration) } else { Err(right) }
 }
 
 /// What Go's `strconv.ParseBool` takes.

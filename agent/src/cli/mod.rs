@@ -5,6 +5,7 @@ mod foreign;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::time::Duration;
 
 use agent_container::{Config as Containers, LabelPolicy, Sets};
 use agent_node::collectors::COLLECTORS;
@@ -129,6 +130,11 @@ fn texts(matches: &ArgMatches, flag: &str) -> Vec<String> {
     matches.get_many::<String>(flag).map(|values| values.cloned().collect()).unwrap_or_default()
 }
 
+/// The value of a duration that has a default.
+fn duration(matches: &ArgMatches, flag: &str) -> Duration {
+    matches.get_one::<Duration>(flag).copied().unwrap_or_default()
+}
+
 /// A switch that was given either way.
 fn switch(matches: &ArgMatches, flag: &str) -> Option<bool> {
     match matches.try_get_one::<bool>(&format!("no-{flag}")) {
@@ -179,6 +185,7 @@ fn settings(matches: &ArgMatches) -> Result<Settings, FlagError> {
         container_listen,
         container_path: text(matches, "prometheus_endpoint"),
         max_requests: matches.get_one::<u32>("web.max-requests").map_or(0, |max| *max as usize),
+        api: switch(matches, "web.disable-api") != Some(true),
         exporter_metrics: switch(matches, "web.disable-exporter-metrics") != Some(true),
         root,
         collectors,
@@ -215,6 +222,8 @@ fn containers(matches: &ArgMatches, root: Root) -> Result<Containers, FlagError>
             allowed: comma_separated(&text(matches, "whitelisted_container_labels")),
         },
         sets,
+        housekeeping_interval: duration(matches, "housekeeping_interval"),
+        storage_duration: duration(matches, "storage_duration"),
         revision: atalaia_agent::revision().to_owned(),
         ..Containers::default()
     })
@@ -286,6 +295,7 @@ mod tests {
         assert_eq!(ours.container_listen, theirs.container_listen);
         assert_eq!(ours.container_path, theirs.container_path);
         assert_eq!(ours.max_requests, theirs.max_requests);
+        assert_eq!(ours.api, theirs.api);
         assert_eq!(ours.exporter_metrics, theirs.exporter_metrics);
         assert_eq!(ours.root, theirs.root);
         assert_eq!(ours.collectors, theirs.collectors);
@@ -343,7 +353,9 @@ mod tests {
         assert_eq!(containers.raw_cgroup_prefixes, ["/system.slice"]);
         assert_eq!(containers.docker, None);
         assert_eq!(options.settings.container_listen, ["127.0.0.1:0"]);
-        assert_eq!(options.ignored, ["--logtostderr", "--housekeeping_interval", "--v"]);
+        assert_eq!(containers.housekeeping_interval, Duration::from_secs(10));
+        assert_eq!(containers.storage_duration, Duration::from_secs(120));
+        assert_eq!(options.ignored, ["--logtostderr", "--v"]);
     }
 
     #[test]
@@ -364,6 +376,8 @@ mod tests {
         refused("--web.max-requests=many", "--web.max-requests=many: ");
         refused("--web.max-requests", "--web.max-requests");
         refused("--log.level=loud", "--log.level=loud: one of debug, info, warn, error");
+        refused("--housekeeping_interval=1ms", "--housekeeping_interval=1ms: expected a duration from 100ms");
+        refused("--storage_duration=long", "--storage_duration=long: expected a duration from 100ms");
         refused("--docker_only=maybe", "--docker_only=maybe: expected true or false");
         refused("--disable_metrics=nonsense", "unknown set of metrics \"nonsense\"");
         refused("--web.config.file=tls.yml", "TLS and users are not there yet");

@@ -68,6 +68,6 @@ fn look_up(containers: &Containers, asked: String) -> Result<Info, InfoError> {
     }
 }
 
-fn refuse(status: StatusCode, text: &str) -> Response {
+pub(super) fn refuse(status: StatusCode, text: &str) -> Response {
     (status, format!("{text}\n")).into_response()
 }

@@ -23,6 +23,12 @@ pub(super) fn page(metrics: &MetricsPage, path: &str, settings: &Settings) -> St
         let _ = writeln!(html, "<li><a href=\"{0}\">{1}</a></li>", escape(href), escape(text));
     };
     link(path, what);
+    if super::serves_api(metrics.role(), settings) {
+        link("/containers/", "All cgroups, live");
+        link("/docker/", "Containers, live");
+        link("/api/", "cAdvisor's API");
+        link("/validate/", "What this machine lets the agent see");
+    }
     link("/healthz", "Health");
     html.push_str("</ul>\n");
     match metrics.role() {
