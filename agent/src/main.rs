@@ -2,6 +2,7 @@
 
 mod cli;
 mod health;
+mod top;
 
 use std::process::ExitCode;
 
@@ -23,6 +24,15 @@ fn main() -> ExitCode {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(reason) => {
                     eprintln!("atalaia-agent: {reason}");
+                    ExitCode::FAILURE
+                }
+            };
+        }
+        Ok(Command::Top(options)) => {
+            return match top::run(*options) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => {
+                    eprintln!("atalaia-agent: {error:#}");
                     ExitCode::FAILURE
                 }
             };

@@ -162,7 +162,9 @@ fn a_real_container() {
         (answer.status == 200).then(|| answer.json().as_object().unwrap().values().next().unwrap().clone())
     };
     eventually("twenty MiB in use", || {
-        read().filter(|info| info["stats"].as_array().unwrap().last().unwrap()["memory"]["usage"].as_u64() > Some(20 << 20))
+        read().filter(|info| {
+            info["stats"].as_array().unwrap().last().unwrap()["memory"]["usage"].as_u64() > Some(20 << 20)
+        })
     });
     let cpu = || -> u64 {
         let text = cgroup_file(&pid, "cpuacct", "cpuacct.usage", "cpu.stat");
@@ -171,9 +173,8 @@ fn a_real_container() {
             None => text.trim().parse().unwrap(),
         }
     };
-    let memory = || -> u64 {
-        cgroup_file(&pid, "memory", "memory.usage_in_bytes", "memory.current").trim().parse().unwrap()
-    };
+    let memory =
+        || -> u64 { cgroup_file(&pid, "memory", "memory.usage_in_bytes", "memory.current").trim().parse().unwrap() };
     let received = || -> u64 {
         let text = std::fs::read_to_string(format!("/proc/{pid}/net/dev")).unwrap();
         let line = text.lines().find_map(|line| line.trim().strip_prefix("eth0:")).expect("eth0").to_owned();

@@ -58,7 +58,12 @@ async fn a_containers_page_lives() {
     let browser = Browser::start().await;
 
     browser.open(&format!("{base}/docker/")).await;
-    browser.wait_until(&format!("return [...document.querySelectorAll('#rows a')].some(a => a.textContent === '{}')", container.name)).await;
+    browser
+        .wait_until(&format!(
+            "return [...document.querySelectorAll('#rows a')].some(a => a.textContent === '{}')",
+            container.name
+        ))
+        .await;
     check_harmless(&browser, "all containers").await;
     browser.screenshot("agent-containers").await;
     browser.click(&format!("#rows a[href='/docker/{}']", container.name)).await;

@@ -143,7 +143,8 @@ fn what_is_wrong_is_named() {
     refused(&containers, "v2.1/storage", &[("label", "docker-images")], true, "no file system with label");
     refused(&containers, "v2.1/storage", &[("uuid", "../../etc")], true, "no file system with uuid");
     // What a version does not have yet.
-    for path in ["", "v1.0/docker", "v1.1/events/", "v1.3", "v1.9/machine", "v2.0/machinestats", "v2.1/nonsense", "v3"] {
+    for path in ["", "v1.0/docker", "v1.1/events/", "v1.3", "v1.9/machine", "v2.0/machinestats", "v2.1/nonsense", "v3"]
+    {
         refused(&containers, path, &[], true, "no endpoint /api/");
     }
     json(&containers, "v1.0/machine", &[]);

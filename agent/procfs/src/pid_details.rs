@@ -90,7 +90,8 @@ mod tests {
 
     #[test]
     fn what_is_no_process_is_refused() {
-        for text in ["", "71 (x", "71 (x) S", "71 (x) SS 12", "71 (x) S 12 71 71 0 -1 1 1 2 3 4 5 6 7 8 20 0 12 0 x 4 5"]
+        for text in
+            ["", "71 (x", "71 (x) S", "71 (x) SS 12", "71 (x) S 12 71 71 0 -1 1 1 2 3 4 5 6 7 8 20 0 12 0 x 4 5"]
         {
             assert!(parse(text.as_bytes()).is_err(), "{text}");
         }

@@ -5,10 +5,11 @@ use std::time::Duration;
 use agent_node::collectors::COLLECTORS;
 use agent_node::{FlagKind, FlagSpec};
 use atalaia_agent::CONTAINER;
-use clap::builder::{PossibleValuesParser, ValueParser};
+use clap::builder::{PossibleValuesParser, TypedValueParser as _, ValueParser};
 use clap::{Arg, ArgAction, Command};
 
 use super::foreign::{CADVISOR_SWITCHES, CADVISOR_VALUES};
+use crate::top::Order;
 
 const WEB: &str = "Web";
 const PATHS: &str = "Paths";
@@ -29,6 +30,33 @@ pub fn command() -> Command {
         .disable_help_flag(true)
         .args(flags)
 }
+
+/// The flags of `atalaia-agent top`.
+pub fn top() -> Command {
+    let mut args = vec![
+        value("interval", "DURATION", "How often to look.")
+            .default_value("2s")
+            .value_parser(ValueParser::new(at_least_a_tenth)),
+        value("sort", "COLUMN", "What comes first.").default_value("cpu").value_parser(
+            PossibleValuesParser::new(Order::ALL.map(Order::name)).map(|name| Order::of(&name).unwrap_or_default()),
+        ),
+        value("filter", "TEXT", "Only names and images that hold this.").default_value(""),
+        go_switch("once", "Print one table and leave."),
+        go_switch("all", "All cgroups, not only containers."),
+    ];
+    args.extend(containers().into_iter().filter(|arg| TOP.contains(&arg.get_id().as_str())));
+    args.extend(paths());
+    args.extend(log().into_iter().filter(|arg| matches!(arg.get_id().as_str(), "help" | "help-long" | "version")));
+    // They have defaults that are asked for.
+    args.extend(containers().into_iter().filter(|arg| !TOP.contains(&arg.get_id().as_str())).map(|arg| arg.hide(true)));
+    Command::new("atalaia-agent top")
+        .about("What this machine and its containers do, live in the terminal; needs no agent that runs.")
+        .disable_help_flag(true)
+        .args(args)
+}
+
+/// Flags of the container side that change what `top` shows.
+const TOP: &[&str] = &["docker", "docker_only", "raw_cgroup_prefix_whitelist"];
 
 fn web() -> Vec<Arg> {
     let in_web = |arg: Arg| arg.help_heading(WEB);
@@ -105,9 +133,13 @@ fn containers() -> Vec<Arg> {
         value("housekeeping_interval", "DURATION", "How often to read containers while someone uses the API or pages.")
             .default_value("1s")
             .value_parser(ValueParser::new(at_least_a_tenth)),
-        value("storage_duration", "DURATION", "How long to keep these readings; forgotten a minute after the last use.")
-            .default_value("2m")
-            .value_parser(ValueParser::new(at_least_a_tenth)),
+        value(
+            "storage_duration",
+            "DURATION",
+            "How long to keep these readings; forgotten a minute after the last use.",
+        )
+        .default_value("2m")
+        .value_parser(ValueParser::new(at_least_a_tenth)),
         value("port", "PORT", "As --web.container-listen-address=LISTEN_IP:PORT.").hide(true),
         value("listen_ip", "IP", "See --port.").default_value("").hide(true),
     ];

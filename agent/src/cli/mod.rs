@@ -17,6 +17,8 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use tracing_subscriber::filter::LevelFilter;
 
+use crate::top;
+
 /// What the command line asks for.
 pub enum Command {
     /// To run.
@@ -25,6 +27,8 @@ pub enum Command {
     Print(String),
     /// To ask the agent that runs with these settings whether it is alive.
     Health(Box<Settings>),
+    /// To show what runs here in the terminal.
+    Top(Box<top::Options>),
 }
 
 /// How to run.
@@ -58,12 +62,13 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command, FlagE
         }
     }
     // The one word that is no flag; the flags after it are those of the agent that is asked.
-    let health = words.first().is_some_and(|word| word == "health");
-    if health {
+    let verb = words.first().filter(|word| matches!(word.as_str(), "health" | "top")).cloned();
+    if verb.is_some() {
         words.remove(0);
     }
+    let (health, is_top) = (verb.as_deref() == Some("health"), verb.as_deref() == Some("top"));
     let (words, mut ignored) = foreign::split(words);
-    let command = flags::command().no_binary_name(true);
+    let command = if is_top { flags::top() } else { flags::command() }.no_binary_name(true);
     let matches = match command.try_get_matches_from(words) {
         Ok(matches) => matches,
         Err(error) if error.kind() == ErrorKind::DisplayHelp => return Ok(Command::Print(error.to_string())),
@@ -71,6 +76,9 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command, FlagE
     };
     if matches.get_flag("version") {
         return Ok(Command::Print(format!("atalaia-agent, version {}\n", atalaia_agent::version())));
+    }
+    if is_top {
+        return Ok(Command::Top(Box::new(top_options(&matches)?)));
     }
     let settings = settings(&matches)?;
     if health {
@@ -163,12 +171,7 @@ fn settings(matches: &ArgMatches) -> Result<Settings, FlagError> {
         return wrong("--web.systemd-socket: not there yet; use --web.listen-address");
     }
     let container_listen = container_addresses(matches)?;
-    let root = Root {
-        procfs: text(matches, "path.procfs").into(),
-        sysfs: text(matches, "path.sysfs").into(),
-        rootfs: text(matches, "path.rootfs").into(),
-        udev_data: text(matches, "path.udev.data").into(),
-    };
+    let root = root(matches);
     let only_named = switch(matches, "collector.disable-defaults") == Some(true);
     let runs =
         |name: &str, by_default| switch(matches, &format!("collector.{name}")).unwrap_or(by_default && !only_named);
@@ -192,6 +195,26 @@ fn settings(matches: &ArgMatches) -> Result<Settings, FlagError> {
         flags: collector_flags(matches),
         containers,
         ..Settings::default()
+    })
+}
+
+fn root(matches: &ArgMatches) -> Root {
+    Root {
+        procfs: text(matches, "path.procfs").into(),
+        sysfs: text(matches, "path.sysfs").into(),
+        rootfs: text(matches, "path.rootfs").into(),
+        udev_data: text(matches, "path.udev.data").into(),
+    }
+}
+
+fn top_options(matches: &ArgMatches) -> Result<top::Options, FlagError> {
+    Ok(top::Options {
+        containers: containers(matches, root(matches))?,
+        once: switch(matches, "once") == Some(true),
+        interval: duration(matches, "interval"),
+        order: matches.get_one::<top::Order>("sort").copied().unwrap_or_default(),
+        filter: text(matches, "filter"),
+        all: switch(matches, "all") == Some(true),
     })
 }
 
@@ -271,6 +294,7 @@ mod tests {
             Ok(Command::Run(options)) => Ok(*options),
             Ok(Command::Print(text)) => Err(text),
             Ok(Command::Health(_)) => Err("health".to_owned()),
+            Ok(Command::Top(options)) => Err(format!("top {:?} {:?}", options.order, options.interval)),
             Err(error) => Err(error.to_string()),
         }
     }
@@ -383,6 +407,18 @@ mod tests {
         refused("--web.config.file=tls.yml", "TLS and users are not there yet");
         refused("--no-collector.container --web.container-listen-address=:0", "contradict each other");
         refused("stray", "unexpected argument \"stray\"");
+    }
+
+    #[test]
+    fn top_has_flags_of_its_own() {
+        let top = |line: &str| run(line).map(|_| ()).unwrap_err();
+        assert_eq!(top("top"), "top Cpu 2s");
+        assert_eq!(top("top --once --sort=memory --interval=500ms --docker= --path.procfs=/p"), "top Memory 500ms");
+        refused("top --sort=size", "--sort=size: one of cpu, memory, net, io");
+        refused("top --interval=0s", "--interval=0s: expected a duration from 100ms");
+        refused("top --collector.loadavg", "unknown flag --collector.loadavg");
+        refused("--once", "unknown flag --once");
+        assert!(top("top --help").contains("--filter"));
     }
 
     #[test]

@@ -73,10 +73,7 @@ pub(super) fn routes(desk: Desk, taken: &str) -> Router {
         router = router.route(path, get(validate));
     }
     // Clients of version 1 post what they want.
-    router
-        .route("/api/{*path}", get(answer).post(answer))
-        .layer(DefaultBodyLimit::max(LARGEST_BODY))
-        .with_state(desk)
+    router.route("/api/{*path}", get(answer).post(answer)).layer(DefaultBodyLimit::max(LARGEST_BODY)).with_state(desk)
 }
 
 async fn validate(State(desk): State<Desk>) -> Response {
@@ -92,9 +89,8 @@ async fn answer(
     Query(parameters): Query<Vec<(String, String)>>,
     body: Bytes,
 ) -> Response {
-    let question = move |containers: &Containers| {
-        containers.api(Request { path: &path, parameters: &parameters, body: &body })
-    };
+    let question =
+        move |containers: &Containers| containers.api(Request { path: &path, parameters: &parameters, body: &body });
     match desk.ask(question).await {
         Ok(Ok(Reply::Json(text))) => json(Body::from(text)),
         Ok(Ok(Reply::Events(events))) => stream(&desk, *events),

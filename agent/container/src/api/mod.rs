@@ -166,7 +166,16 @@ impl Inner {
     /// Nothing where there is no such endpoint.
     fn version_2(self: &Arc<Self>, asked: Asked<'_>, is_2_1: bool) -> Option<Result<Reply, ApiError>> {
         const KNOWN: &[&str] = &[
-            "version", "attributes", "machine", "machinestats", "stats", "summary", "spec", "ps", "storage", "events",
+            "version",
+            "attributes",
+            "machine",
+            "machinestats",
+            "stats",
+            "summary",
+            "spec",
+            "ps",
+            "storage",
+            "events",
             "appmetrics",
         ];
         if !KNOWN.contains(&asked.endpoint) || (asked.endpoint == "machinestats" && !is_2_1) {

@@ -108,9 +108,8 @@ impl InfoRequest {
     pub(super) fn new(parameters: Parameters<'_>, body: &[u8]) -> Result<Self, ApiError> {
         let mut named: Vec<(String, String)> = Vec::new();
         if !body.iter().all(u8::is_ascii_whitespace) {
-            let body: Body = serde_json::from_slice(body).map_err(|error| ApiError::Body {
-                reason: error.to_string(),
-            })?;
+            let body: Body =
+                serde_json::from_slice(body).map_err(|error| ApiError::Body { reason: error.to_string() })?;
             named.extend(body.num_stats.map(|value| ("num_stats".to_owned(), value.to_string())));
             // Go writes the year 1 for no time at all.
             let times = [("start", body.start), ("end", body.end)];

@@ -16,8 +16,8 @@ use agent_exposition::{Kind, Page};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-pub use events::{Event, EventKind, EventQuery};
 pub(crate) use events::EventLog;
+pub use events::{Event, EventKind, EventQuery};
 pub(crate) use gathering::Gathering;
 pub use sample::{About, Cpu, Device, FileSystem, Interface, Limits, Memory, Pressure, Sample, Tasks};
 

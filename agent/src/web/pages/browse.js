@@ -103,7 +103,7 @@ function ceiling(value, isBytes) {
   return [1, 2, 5, 10].map(n => n * step * base).find(n => n >= value);
 }
 
-const WIDTH = 420, HEIGHT = 150, LEFT = 66, BOTTOM = 16, TOP = 8;
+const WIDTH = 520, HEIGHT = 170, LEFT = 84, BOTTOM = 20, TOP = 10;
 
 function chart(title, lines, show, isBytes) {
   const section = make("section");
@@ -123,8 +123,8 @@ function chart(title, lines, show, isBytes) {
     svg.append(drawn("line", { x1: LEFT, x2: WIDTH, y1: y(part * top), y2: y(part * top) }));
     svg.append(drawn("text", { x: LEFT - 6, y: y(part * top) + 4, "text-anchor": "end" }, show(part * top)));
   }
-  svg.append(drawn("text", { x: LEFT, y: HEIGHT - 2 }, "a minute ago"));
-  svg.append(drawn("text", { x: WIDTH, y: HEIGHT - 2, "text-anchor": "end" }, "now"));
+  svg.append(drawn("text", { x: LEFT, y: HEIGHT - 5 }, "a minute ago"));
+  svg.append(drawn("text", { x: WIDTH, y: HEIGHT - 5, "text-anchor": "end" }, "now"));
   lines.forEach((line, number) => {
     const points = line.points.filter(point => point[0] >= end - SPAN);
     const d = points.map(([time, value], i) => `${i === 0 ? "M" : "L"}${x(time).toFixed(1)} ${y(value).toFixed(1)}`);
@@ -223,7 +223,7 @@ function describe(info) {
   const title = nameOf(info) === "/" ? "This machine" : nameOf(info);
   document.title = title;
   at("title").textContent = title;
-  const created = spec.creation_time ? `made ${new Date(spec.creation_time).toLocaleString()}` : undefined;
+  const created = spec.creation_time ? `${info.name === "/" ? "up since" : "made"} ${new Date(spec.creation_time).toLocaleString()}` : undefined;
   at("about").textContent = [spec.image, info.id && info.id.slice(0, 12), created].filter(Boolean).join(" · ");
   const crumbs = [make("a", "/", { href: "/containers/" })];
   const parts = info.name.split("/").filter(Boolean);
@@ -310,7 +310,9 @@ async function showAll() {
     const cell = make("td", undefined, { class: "long" });
     cell.append(make("a", nameOf(info), { href: linkTo(info) }));
     row.append(cell, make("td", info.spec.image || ""));
-    for (const text of [cpus(cpu), bytes(memory), perSecond(received), perSecond(sent)]) {
+    // A rate takes two readings.
+    const shown = [cpus(cpu), bytes(memory), perSecond(received), perSecond(sent)];
+    for (const text of info.stats.length < 2 ? shown.map(text => text === "unknown" ? "…" : text) : shown) {
       row.append(make("td", text, { class: "number" }));
     }
     return row;
