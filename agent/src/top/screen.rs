@@ -87,3 +87,29 @@ pub fn size() -> Option<(usize, usize)> {
     let size = tcgetwinsize(stdout()).ok()?;
     Some((usize::from(size.ws_col), usize::from(size.ws_row))).filter(|(width, height)| *width > 0 && *height > 0)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    #[ignore = "run in a terminal by the test below"]
+    fn panics() {
+        let screen = Screen::enter().unwrap();
+        screen.draw(&["drawn".to_owned()]).unwrap();
+        panic!("on purpose");
+    }
+
+    #[test]
+    fn a_panic_gives_the_terminal_back_before_its_message() {
+        let own = std::env::current_exe().unwrap();
+        let line = format!("{} --ignored --exact top::screen::tests::panics --nocapture; stty -a", own.display());
+        let output = Command::new("script").args(["-qec", &line, "/dev/null"]).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        let (drawn, after) = text.split_once("\x1b[?7h\x1b[?25h\x1b[?1049l").unwrap_or_else(|| panic!("{text:?}"));
+        assert!(drawn.contains("\x1b[?1049h") && drawn.contains("drawn"), "{text:?}");
+        assert!(after.contains("on purpose") && after.contains(" icanon") && after.contains(" echo "), "{after}");
+    }
+}

@@ -20,7 +20,8 @@ const MOST_DESCRIPTORS: usize = 100_000;
 const TICKS: f64 = 100.0;
 
 /// What all processes are measured by.
-struct Measures {
+struct Measures<'a> {
+    root: &'a Root,
     memory: Option<u64>,
     boot: Option<u64>,
     page: u64,
@@ -47,6 +48,7 @@ pub(super) fn processes(collection: &mut Collection, root: &Root, path: &str, no
     found.sort_unstable();
     found.truncate(MOST);
     let measures = Measures {
+        root,
         memory: collection.machine.read().memory_total,
         boot: collection.machine.boot_time(),
         page: rustix::param::page_size() as u64,
@@ -63,22 +65,14 @@ pub(super) fn processes(collection: &mut Collection, root: &Root, path: &str, no
         let Ok(details) = pid_details::parse(&stat) else { continue };
         let user = root.read_into(&root.proc(format!("{pid}/status")), &mut status).ok();
         let user = user.and_then(|()| pid_details::user_of(&status));
-        measures.put(&mut json, root, pid, user, &details, &path);
+        measures.put(&mut json, pid, user, &details, &path);
     }
     json.end_list();
     json.finish()
 }
 
-impl Measures {
-    fn put(
-        &self,
-        json: &mut Json,
-        root: &Root,
-        pid: u32,
-        user: Option<u64>,
-        details: &pid_details::Details<'_>,
-        path: &str,
-    ) {
+impl Measures<'_> {
+    fn put(&self, json: &mut Json, pid: u32, user: Option<u64>, details: &pid_details::Details<'_>, path: &str) {
         let used = details.cpu_ticks as f64 / TICKS;
         let began = self.boot.map(|boot| boot as f64 + details.start_ticks as f64 / TICKS);
         let resident = details.resident_pages.saturating_mul(self.page);
@@ -103,7 +97,7 @@ impl Measures {
         json.text("running_time", &running_time(used as u64));
         json.text("cgroup_path", path);
         json.text("cmd", &String::from_utf8_lossy(details.name));
-        json.number("fd_count", descriptors(root, pid));
+        json.number("fd_count", descriptors(self.root, pid));
         json.number("psr", details.cpu);
         json.end_object();
     }

@@ -52,7 +52,8 @@ impl Gathered {
         let label = |name: &str| labels.iter().find(|(key, _)| *key == name).map_or("", |(_, value)| *value);
         let count = value as u64;
         let whole = Some(count);
-        let nanos = Some((value * 1e9).round() as u64);
+        let in_nanos = (value * 1e9).round() as u64;
+        let nanos = Some(in_nanos);
         let micros = Some((value * 1e6).round() as u64);
         let Sample { cpu, memory, interfaces, devices, file_systems, tasks } = &mut self.sample;
         match metric {
@@ -69,11 +70,10 @@ impl Gathered {
                     if cpu.by_cpu.len() <= number {
                         cpu.by_cpu.resize(number + 1, 0);
                     }
-                    let nanos = nanos.unwrap_or(0);
                     if let Some(of_cpu) = cpu.by_cpu.get_mut(number) {
-                        *of_cpu = nanos;
+                        *of_cpu = in_nanos;
                     }
-                    cpu.total = Some(cpu.total.unwrap_or(0) + nanos);
+                    cpu.total = Some(cpu.total.unwrap_or(0) + in_nanos);
                 }
                 Some(_) => {}
             },
