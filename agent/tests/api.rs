@@ -85,7 +85,7 @@ fn it_is_where_the_container_families_are_and_can_be_switched_off() {
         assert!(!agent.get("/").text().contains("/api/"));
     }
     // A page of metrics may have a path of these.
-    for path in ["/containers", "/docker/", "/api/", "/validate"] {
+    for path in ["/containers", "/docker/", "/api/", "/validate", "/browse.js"] {
         let agent = Agent::start(&[&format!("--web.telemetry-path={path}")]);
         assert!(agent.get(path).text().contains("node_load1"), "{path}");
     }

@@ -73,10 +73,10 @@ async fn show(options: Options, is_terminal: bool) -> anyhow::Result<()> {
     let mut table =
         Table { order: options.order, filter: options.filter, all: options.all, colours, ..Table::default() };
     if options.once {
-        look(&containers, &machine).await?;
+        look(&containers, &machine, options.interval).await?;
         // A rate takes two readings, and names take the engine's answer.
         tokio::time::sleep(options.interval).await;
-        let figures = look(&containers, &machine).await?;
+        let figures = look(&containers, &machine, options.interval).await?;
         let width = screen::size().map_or(NO_TERMINAL, |(width, _)| width);
         let text = table.once(&figures, if is_terminal { width } else { NO_TERMINAL });
         // A reader that has seen enough closes its end; that is no error.
@@ -89,9 +89,10 @@ async fn show(options: Options, is_terminal: bool) -> anyhow::Result<()> {
     watch(&containers, &machine, &mut table, &screen, options.interval).await
 }
 
-async fn look(containers: &Containers, machine: &Machine) -> anyhow::Result<Figures> {
+/// The containers are also read by themselves while somebody looks: such a reading of just now is as good.
+async fn look(containers: &Containers, machine: &Machine, interval: Duration) -> anyhow::Result<Figures> {
     let (containers, machine) = (containers.clone(), machine.clone());
-    let figures = tokio::task::spawn_blocking(move || Figures::new(&containers.recent(Duration::ZERO), &machine));
+    let figures = tokio::task::spawn_blocking(move || Figures::new(&containers.recent(interval / 2), &machine));
     figures.await.context("cannot read the kernel")
 }
 
@@ -114,7 +115,7 @@ async fn watch(
     let mut figures = Figures::default();
     loop {
         tokio::select! {
-            _ = ticks.tick() => figures = look(containers, machine).await?,
+            _ = ticks.tick() => figures = look(containers, machine, interval).await?,
             _ = resized.recv() => {}
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),

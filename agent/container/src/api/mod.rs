@@ -413,7 +413,8 @@ fn find<'a>(recent: &'a Recent, name: &str, kind: Kind) -> Result<&'a Arc<About>
         Kind::Name => recent.get(&format!("/{}", name.trim_matches('/'))),
         Kind::Docker => recent.container(name.trim_matches('/')),
     };
-    found.ok_or_else(|| ApiError::Container { name: name.to_owned() })
+    let shown = if name.is_empty() && kind == Kind::Name { "/" } else { name };
+    found.ok_or_else(|| ApiError::Container { name: shown.to_owned() })
 }
 
 /// A container and all below it.

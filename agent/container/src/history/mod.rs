@@ -90,8 +90,12 @@ impl History {
         }
     }
 
+    /// Lets go of everything, unless someone asked just now.
     fn forget(&self) {
         let mut state = self.state.lock();
+        if state.last_asked.is_some_and(|asked| asked.elapsed() < INTEREST) {
+            return;
+        }
         state.rounds = VecDeque::new();
         state.about = Arc::default();
         state.samples = 0;

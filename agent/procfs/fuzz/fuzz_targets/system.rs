@@ -2,7 +2,9 @@
 
 #![no_main]
 
-use agent_procfs::{buddyinfo, controllers, file_nr, interrupts, loadavg, meminfo, numa, pid_details, pid_stat, pressure};
+use agent_procfs::{
+    buddyinfo, controllers, file_nr, interrupts, loadavg, meminfo, numa, pid_details, pid_stat, pressure,
+};
 use agent_procfs::{schedstat, slabinfo, stat, swaps, vmstat, vulnerability, zoneinfo};
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
