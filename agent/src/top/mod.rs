@@ -47,7 +47,8 @@ const NO_TERMINAL: usize = 120;
 /// When there is no terminal, or it cannot be set up.
 pub fn run(options: Options) -> anyhow::Result<()> {
     let is_terminal = std::io::stdout().is_terminal();
-    if !options.once && !(is_terminal && std::io::stdin().is_terminal()) {
+    let can_be_live = is_terminal && std::io::stdin().is_terminal();
+    if !options.once && !can_be_live {
         bail!("top needs a terminal: --once prints one table to anywhere");
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
