@@ -23,20 +23,15 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
 /// The paths, but for one that serves metrics.
 pub(super) fn routes(desk: Desk, taken: &str) -> Router {
     let mut router = Router::new();
-    let files = [
-        ("/browse.css", "text/css; charset=utf-8", STYLE),
-        ("/browse.js", "text/javascript; charset=utf-8", SCRIPT),
-    ];
+    let files =
+        [("/browse.css", "text/css; charset=utf-8", STYLE), ("/browse.js", "text/javascript; charset=utf-8", SCRIPT)];
     for (path, kind, content) in files.into_iter().filter(|(path, _, _)| *path != taken) {
         router = router.route(path, get(move || std::future::ready(file(kind, content))));
     }
     for path in ["/containers", "/containers/", "/docker", "/docker/"].into_iter().filter(|path| *path != taken) {
         router = router.route(path, get(|| std::future::ready(page(StatusCode::OK))));
     }
-    router
-        .route("/containers/{*path}", get(cgroup))
-        .route("/docker/{*path}", get(container))
-        .with_state(desk)
+    router.route("/containers/{*path}", get(cgroup)).route("/docker/{*path}", get(container)).with_state(desk)
 }
 
 async fn cgroup(State(desk): State<Desk>, Path(path): Path<String>) -> Response {
