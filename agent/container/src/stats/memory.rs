@@ -5,6 +5,7 @@ use agent_procfs::cgroup::{self, MemoryEvents, MemoryStat};
 use super::Reading;
 use crate::catalogue::Metric;
 use crate::cgroups::{Cgroup, Controller, Desk, File, Layout, Version};
+use crate::compat::Quirk;
 use crate::machine::Machine;
 
 pub(crate) fn collect(reading: &mut Reading<'_, '_>) {
@@ -26,7 +27,16 @@ fn version_1(reading: &mut Reading<'_, '_>) {
     let failures = reading.number(File::V1MemoryFailures);
     reading.put_some(Metric::MemoryFailures, failures);
     reading.put_some(Metric::MemorySwap, stat.swap);
+    if reading.has(Quirk::ZeroesOnV1) {
+        for metric in ONLY_ON_V2 {
+            reading.put_some(*metric, Some(0));
+        }
+    }
 }
+
+/// Not told by version 1. The refaults and dirty pages, which it tells too, are not among them.
+const ONLY_ON_V2: &[Metric] =
+    &[Metric::MemoryEventsHigh, Metric::MemoryEventsMax, Metric::MemoryScanned, Metric::MemoryReclaimed];
 
 fn version_2(reading: &mut Reading<'_, '_>) {
     let Some(stat) = reading.read(File::V2MemoryStat).map(MemoryStat::parse_v2) else { return };
@@ -34,11 +44,12 @@ fn version_2(reading: &mut Reading<'_, '_>) {
     in_use(reading, &stat, usage);
     let highest = reading.number(File::V2MemoryPeak);
     reading.put_some(Metric::MemoryMaxUsage, highest);
-    reading.put_some(Metric::MemoryKernel, stat.kernel);
+    let zero = reading.has(Quirk::ZeroesOnV2).then_some(0);
+    reading.put_some(Metric::MemoryKernel, zero.or(stat.kernel));
     let swap = if reading.cgroup.is_root() { reading.machine.swap_used } else { reading.number(File::V2MemorySwap) };
     reading.put_some(Metric::MemorySwap, swap);
     let events = reading.read(File::V2MemoryEvents).map(MemoryEvents::parse).unwrap_or_default();
-    reading.put_some(Metric::MemoryFailures, events.max);
+    reading.put_some(Metric::MemoryFailures, zero.or(events.max));
     reading.put_some(Metric::MemoryEventsHigh, events.high);
     reading.put_some(Metric::MemoryEventsMax, events.max);
     reading.put_some(Metric::MemoryScanned, stat.scanned);
@@ -118,16 +129,20 @@ pub(crate) fn limits(reading: &mut Reading<'_, '_>) {
             reading.put_some(Metric::SpecMemoryLimit, limit);
             // The kernel's figure is memory and swap together.
             let both = self::limit(reading, File::V1MemorySwapLimit);
-            let swap = both.zip(limit).map(|(both, memory)| both.saturating_sub(memory));
+            let swap = match reading.has(Quirk::SwapWithMemory) {
+                true => both,
+                false => both.zip(limit).map(|(both, memory)| both.saturating_sub(memory)),
+            };
             reading.put_some(Metric::SpecMemorySwapLimit, swap);
             let reservation = self::limit(reading, File::V1MemorySoftLimit);
             reading.put_some(Metric::SpecMemoryReservation, reservation);
         }
         Some(Version::V2) => {
+            let kept = if reading.has(Quirk::ReservationIsMin) { File::V2MemoryMin } else { File::V2MemoryLow };
             let files = [
                 (File::V2MemoryMax, Metric::SpecMemoryLimit),
                 (File::V2MemorySwapMax, Metric::SpecMemorySwapLimit),
-                (File::V2MemoryLow, Metric::SpecMemoryReservation),
+                (kept, Metric::SpecMemoryReservation),
             ];
             for (file, metric) in files {
                 let limit = limit(reading, file);
