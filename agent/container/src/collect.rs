@@ -321,11 +321,15 @@ impl Collection {
             let is_v1 = self.layout.version(Controller::Cpuacct) == Some(Version::V1);
             results::put_load(sheet, labels, load, is_v1 && self.config.load_reader);
         }
-        if let Some(found) = boards.tasks.with_found(|found| found.get(&cgroup.path).copied()) {
+        if TaskWalker::is_wanted(self.config.sets)
+            && let Some(found) = boards.tasks.with_found(|found| found.get(&cgroup.path).copied())
+        {
             results::put_tasks(sheet, labels, &found);
         }
-        let referenced = boards.referenced.with_found(|found| found.get(&cgroup.path).copied());
-        sheet.put_some(Metric::Referenced, labels, referenced);
+        if self.config.sets.has(Set::ReferencedMemory) {
+            let referenced = boards.referenced.with_found(|found| found.get(&cgroup.path).copied());
+            sheet.put_some(Metric::Referenced, labels, referenced);
+        }
         let now = Instant::now();
         boards.disk.with_found(|found| match cgroup.is_root() {
             true => found.machine(now).iter().for_each(|fs| results::put_disk(sheet, labels, fs)),
