@@ -140,9 +140,11 @@ fn caches(cpus: &[Cpu]) -> Vec<Figure> {
             if !seen.insert((level.clone(), kind.clone(), shared.clone())) {
                 continue;
             }
-            let core = if shared.is_subset(&cpu.siblings) { cpu.core.clone() } else { String::new() };
+            let is_cores = shared.is_subset(&cpu.siblings);
+            let core = if is_cores { cpu.core.clone() } else { String::new() };
             let size = sizes.entry((cpu.node.clone(), core, kind, level)).or_default();
-            *size = size.saturating_add(bytes);
+            // Two sockets that make one node have cores of equal numbers, and these are alike.
+            *size = if is_cores { bytes.max(*size) } else { size.saturating_add(bytes) };
         }
     }
     let help = "Size of the processor's caches in bytes: those of a core, and those that cores of a node share.";

@@ -50,6 +50,8 @@ const TABLE: &[Row] = &[
     ),
     (Quirk::ZeroesOnV1, "v1", "container_pressure_io_waiting_seconds_total{id=\"A\"}", None, Some("0")),
     (Quirk::ZeroesOnV1, "v1", "container_memory_events_high_total{id=\"A\"}", None, Some("0")),
+    (Quirk::ZeroesOnV1, "v1", "container_memory_file_dirty_bytes{id=\"A\"}", Some("800"), Some("0")),
+    (Quirk::ZeroesOnV1, "v1", "container_memory_pgscan_total{id=\"A\"}", None, Some("0")),
     (
         Quirk::UdpQueuesSwapped,
         "v2",

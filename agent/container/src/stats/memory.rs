@@ -18,6 +18,7 @@ pub(crate) fn collect(reading: &mut Reading<'_, '_>) {
 
 fn version_1(reading: &mut Reading<'_, '_>) {
     let Some(stat) = reading.read(File::V1MemoryStat).map(MemoryStat::parse_v1) else { return };
+    let stat = if reading.has(Quirk::ZeroesOnV1) { without_what_v2_has(stat) } else { stat };
     let usage = reading.number(File::V1MemoryUsage);
     in_use(reading, &stat, usage);
     let highest = reading.number(File::V1MemoryMaxUsage);
@@ -28,15 +29,26 @@ fn version_1(reading: &mut Reading<'_, '_>) {
     reading.put_some(Metric::MemoryFailures, failures);
     reading.put_some(Metric::MemorySwap, stat.swap);
     if reading.has(Quirk::ZeroesOnV1) {
-        for metric in ONLY_ON_V2 {
-            reading.put_some(*metric, Some(0));
+        for metric in [Metric::MemoryEventsHigh, Metric::MemoryEventsMax] {
+            reading.put_some(metric, Some(0));
         }
+        reading.put_some(Metric::MemoryScanned, stat.scanned);
+        reading.put_some(Metric::MemoryReclaimed, stat.reclaimed);
     }
 }
 
-/// Not told by version 1. The refaults and dirty pages, which it tells too, are not among them.
-const ONLY_ON_V2: &[Metric] =
-    &[Metric::MemoryEventsHigh, Metric::MemoryEventsMax, Metric::MemoryScanned, Metric::MemoryReclaimed];
+/// As cAdvisor reads version 1, which tells some of these.
+fn without_what_v2_has(stat: MemoryStat) -> MemoryStat {
+    MemoryStat {
+        file_dirty: Some(0),
+        file_writeback: Some(0),
+        scanned: Some(0),
+        reclaimed: Some(0),
+        refaults_file: Some(0),
+        refaults_anon: Some(0),
+        ..stat
+    }
+}
 
 fn version_2(reading: &mut Reading<'_, '_>) {
     let Some(stat) = reading.read(File::V2MemoryStat).map(MemoryStat::parse_v2) else { return };
