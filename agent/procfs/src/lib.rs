@@ -30,6 +30,7 @@ pub mod numa;
 pub mod os_release;
 pub mod pid_stat;
 pub mod pressure;
+pub mod process;
 pub mod qdisc;
 mod root;
 pub mod route;

@@ -98,6 +98,25 @@ fn containers() -> Vec<Arg> {
         list("enable_metrics", "The only sets of metrics to collect."),
         list("whitelisted_container_labels", "The only labels to store, with --store_container_labels=false."),
         list("raw_cgroup_prefix_whitelist", "Of the cgroups that are no containers only those with these prefixes."),
+        list("env_metadata_whitelist", "Variables of containers whose names begin so become labels."),
+        list("docker_env_metadata_whitelist", "As --env_metadata_whitelist.").hide(true),
+        repeated(
+            "container.rename-label",
+            "FROM=TO",
+            "Give a label of containers another name, such as com.docker.compose.service=service; again for more.",
+        ),
+        value("container.series-limit", "N", "Series of one container at most; 0 for any number.")
+            .default_value("10000")
+            .value_parser(clap::value_parser!(u32)),
+        value(
+            "referenced_reset_interval",
+            "N",
+            "Clear the marks of referenced memory after every N-th look; 0 for never.",
+        )
+        .default_value("0")
+        .value_parser(clap::value_parser!(u64)),
+        value("compat", "WORD", "Reproduce the faults of another's metrics.")
+            .value_parser(PossibleValuesParser::new(["cadvisor"])),
         value("prometheus_endpoint", "PATH", "The path of the container page.").default_value("/metrics"),
         value("port", "PORT", "As --web.container-listen-address=LISTEN_IP:PORT.").hide(true),
         value("listen_ip", "IP", "See --port.").default_value("").hide(true),
@@ -106,6 +125,7 @@ fn containers() -> Vec<Arg> {
     args.push(go_switch("docker_only", "Only containers and the root, no slices, services and scopes."));
     args.push(go_switch("store_container_labels", "Store all labels of containers.").default_value("true"));
     args.push(go_switch("disable_root_cgroup_stats", "Leave the root cgroup out."));
+    args.push(go_switch("enable_load_reader", "Look at all tasks for their states."));
     args.extend(CADVISOR_SWITCHES.iter().map(|name| go_switch(name, "Without effect.").hide(true)));
     args.extend(CADVISOR_VALUES.iter().map(|name| value(name, "VALUE", "Without effect.").hide(true)));
     args.into_iter().map(|arg| arg.help_heading(CONTAINERS)).collect()

@@ -6,7 +6,7 @@ mod foreign;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 
-use agent_container::{Config as Containers, LabelPolicy, Sets};
+use agent_container::{Compat, Config as Containers, LabelPolicy, Quirk, Renames, Sets};
 use agent_node::collectors::COLLECTORS;
 use agent_node::{FlagKind, Flags};
 use agent_procfs::Root;
@@ -201,8 +201,17 @@ fn container_addresses(matches: &ArgMatches) -> Result<Vec<String>, FlagError> {
 }
 
 fn containers(matches: &ArgMatches, root: Root) -> Result<Containers, FlagError> {
-    let sets = Sets::from_flags(&text(matches, "disable_metrics"), &text(matches, "enable_metrics"));
+    let compat = if is_given(matches, "compat") { Compat::cadvisor() } else { Compat::default() };
+    let (disabled, enabled) = (text(matches, "disable_metrics"), text(matches, "enable_metrics"));
+    let sets = match compat.has(Quirk::DisableReplaces) {
+        true => Sets::as_cadvisor(is_given(matches, "disable_metrics").then_some(disabled.as_str()), &enabled),
+        false => Sets::from_flags(&disabled, &enabled),
+    };
     let sets = sets.map_err(|error| FlagError(format!("--disable_metrics or --enable_metrics: {error}")))?;
+    let renames = Renames::parse(texts(matches, "container.rename-label").iter().map(String::as_str));
+    let renames = renames.map_err(|error| FlagError(format!("--container.rename-label: {error}")))?;
+    let mut variables = comma_separated(&text(matches, "env_metadata_whitelist"));
+    variables.extend(comma_separated(&text(matches, "docker_env_metadata_whitelist")));
     let docker = text(matches, "docker");
     Ok(Containers {
         root,
@@ -213,8 +222,14 @@ fn containers(matches: &ArgMatches, root: Root) -> Result<Containers, FlagError>
         labels: LabelPolicy {
             store_all: switch(matches, "store_container_labels") != Some(false),
             allowed: comma_separated(&text(matches, "whitelisted_container_labels")),
+            variables,
+            renames,
         },
         sets,
+        series_limit: matches.get_one::<u32>("container.series-limit").copied().unwrap_or(0),
+        load_reader: switch(matches, "enable_load_reader") == Some(true),
+        referenced_reset_interval: matches.get_one::<u64>("referenced_reset_interval").copied().unwrap_or(0),
+        compat,
         revision: atalaia_agent::revision().to_owned(),
         ..Containers::default()
     })
@@ -347,6 +362,31 @@ mod tests {
     }
 
     #[test]
+    fn policies_of_containers() {
+        let containers = |line: &str| ok(line).settings.containers.unwrap();
+        let defaults = containers("");
+        assert_eq!((defaults.series_limit, defaults.compat), (10_000, Compat::default()));
+        assert_eq!(defaults.sets, Sets::default());
+        let given = containers(
+            "--env_metadata_whitelist=A_,B --docker_env_metadata_whitelist=C --container.series-limit=7 \
+             --container.rename-label=tier=zone --container.rename-label name=container --enable_load_reader \
+             --referenced_reset_interval=5",
+        );
+        assert_eq!(given.labels.variables, ["A_", "B", "C"]);
+        assert_eq!(given.labels.renames, Renames::parse(["tier=zone", "name=container"]).unwrap());
+        assert_eq!((given.series_limit, given.load_reader, given.referenced_reset_interval), (7, true, 5));
+    }
+
+    #[test]
+    fn sets_as_cadvisor_has_them() {
+        let sets = |line: &str| ok(line).settings.containers.unwrap().sets;
+        assert_eq!(sets("--disable_metrics=tcp"), Sets::default());
+        assert_eq!(sets("--disable_metrics=tcp --compat=cadvisor"), Sets::all().without(agent_container::Set::Tcp));
+        assert_eq!(sets("--disable_metrics= --compat=cadvisor"), Sets::all());
+        assert_eq!(sets("--compat=cadvisor"), Sets::default().without(agent_container::Set::Process));
+    }
+
+    #[test]
     fn node_exporters_other_collectors_are_ignored() {
         let options =
             ok("--collector.supervisord --collector.runit.servicedir=/etc/service --no-collector.ntp --log.level=warn");
@@ -368,6 +408,9 @@ mod tests {
         refused("--disable_metrics=nonsense", "unknown set of metrics \"nonsense\"");
         refused("--web.config.file=tls.yml", "TLS and users are not there yet");
         refused("--no-collector.container --web.container-listen-address=:0", "contradict each other");
+        refused("--compat=node_exporter", "--compat=node_exporter: one of cadvisor");
+        refused("--container.rename-label=tier=device", "--container.rename-label: \"tier\" cannot become \"device\"");
+        refused("--container.series-limit=few", "--container.series-limit=few: ");
         refused("stray", "unexpected argument \"stray\"");
     }
 

@@ -19,6 +19,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     }
     let _ = sockstat::parse(bytes);
     let _ = (arp::devices(bytes), conntrack::parse(bytes), softnet::parse(bytes), udp::queues(bytes));
+    assert!(udp::sockets(bytes).value.count <= bytes.len() as u64);
     let _ = (counter_lines::parse(bytes), ip_vs::backends(bytes), ip_vs::totals(bytes));
     let _ = tcp::parse(bytes, Sockets::default());
     for cpu in lnstat::parse(bytes).value.cpus {
