@@ -7,7 +7,7 @@ use agent_exposition::Page;
 use agent_procfs::Root;
 
 use crate::attributes::Descriptors;
-use crate::shared::{SharedLinks, SharedStat};
+use crate::shared::{SharedLinks, SharedMounts, SharedStat};
 
 mod attributes;
 mod btrfs_devices;
@@ -49,14 +49,15 @@ pub struct Context {
     pub flags: Arc<Flags>,
     pub(crate) stat: Arc<SharedStat>,
     pub(crate) links: Arc<SharedLinks>,
+    pub(crate) mounts: Arc<SharedMounts>,
     pub(crate) descriptors: Arc<Descriptors>,
 }
 
 impl Context {
     /// A context of its own.
     pub fn new(root: Root, flags: Arc<Flags>) -> Self {
-        let stat = Arc::new(SharedStat::new(&root));
-        Self { root, flags, stat, links: Arc::default(), descriptors: Arc::new(Descriptors::new()) }
+        let (stat, mounts) = (Arc::new(SharedStat::new(&root)), Arc::new(SharedMounts::new(&root)));
+        Self { root, flags, stat, links: Arc::default(), mounts, descriptors: Arc::new(Descriptors::new()) }
     }
 }
 

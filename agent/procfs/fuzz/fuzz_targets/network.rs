@@ -13,6 +13,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     }
     for table in netstat::parse(bytes).value {
         table.fields().filter_map(|field| field.value()).count();
+        table.values([0, 3, 1].into_iter()).count();
     }
     for field in netstat::parse6(bytes).value {
         assert!(field.protocol.ends_with('6'));
