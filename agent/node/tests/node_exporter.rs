@@ -61,6 +61,7 @@ const MEANT: &[(&str, Who, &str)] = &[
     ("node_md_raid_disks", Who::Ours, "came after 1.5"),
     ("node_network_receive_nohandler_total", Who::Ours, "came after 1.5"),
     ("node_nvme_namespace_*", Who::Ours, "came after 1.5"),
+    ("node_pcidevice_*", Who::Ours, "came after 1.5"),
     ("node_os_support_end_timestamp_seconds", Who::Ours, "came after 1.5"),
     ("node_pressure_irq_stalled_seconds_total", Who::Ours, "came after 1.5"),
     ("node_softirqs_*", Who::Ours, "came after 1.5"),
@@ -75,8 +76,17 @@ const MEANT: &[(&str, Who, &str)] = &[
 ];
 
 /// Collectors that came after 1.5.
-const NEW: &[&str] =
-    &["bcachefs", "cpu_vulnerabilities", "dmmultipath", "kernel_hung", "softirqs", "swap", "watchdog", "xfrm"];
+const NEW: &[&str] = &[
+    "bcachefs",
+    "cpu_vulnerabilities",
+    "dmmultipath",
+    "kernel_hung",
+    "pcidevice",
+    "softirqs",
+    "swap",
+    "watchdog",
+    "xfrm",
+];
 
 /// Flags with a value that came after 1.5.
 const NEW_FLAGS: &[&str] = &[
@@ -275,7 +285,7 @@ fn the_fixture_tree_gives_the_same_values() {
 #[test]
 fn the_fixture_tree_gives_the_same_values_where_off_by_default() {
     // What asks the kernel itself.
-    let left_out = ["logind", "network_route", "qdisc", "systemd", "tcpstat"];
+    let left_out = ["ethtool", "logind", "network_route", "perf", "qdisc", "systemd", "tcpstat"];
     compare_over_fixtures(|name| !is_on_by_default(name) && !left_out.contains(&name), CHOSEN);
 }
 
@@ -335,8 +345,8 @@ fn this_machine_gives_the_same_values() {
 
 #[test]
 fn this_machine_gives_the_same_values_where_off_by_default() {
-    // There need not be a bus, and then they fail.
-    let left_out = ["logind", "systemd"];
+    // There need not be a bus, and then they fail; and each counts from when it began to.
+    let left_out = ["logind", "perf", "systemd"];
     compare_on_this_machine(|name| !is_on_by_default(name) && !left_out.contains(&name), CHOSEN);
 }
 
