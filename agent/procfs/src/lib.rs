@@ -26,6 +26,7 @@ pub mod mountstats;
 pub mod netdev;
 pub mod netlink;
 pub mod netstat;
+pub mod nl80211;
 pub mod numa;
 pub mod os_release;
 pub mod pid_stat;

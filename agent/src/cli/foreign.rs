@@ -242,8 +242,8 @@ mod tests {
 
     #[test]
     fn foreign_flags_are_taken_out_with_their_values() {
-        let line = "--collector.loadavg --no-collector.wifi --collector.supervisord.url u --collector.runit \
-                    --collector.netclass_rtnl.with-stats=true --collector.perf.cpus 0 --path.procfs /p";
+        let line = "--collector.loadavg --no-collector.drbd --collector.supervisord.url u --collector.runit \
+                    --collector.netclass_rtnl.with-stats=true --collector.ntp.server 0 --path.procfs /p";
         let (ours, foreign) = split(line.split_ascii_whitespace().map(str::to_owned).collect());
         assert_eq!(ours.join(" "), "--collector.loadavg --path.procfs /p");
         assert_eq!(foreign.len(), 5);
