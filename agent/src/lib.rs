@@ -8,7 +8,9 @@ mod arrival;
 mod containers;
 mod encode;
 mod exporter;
+mod guard;
 mod listen;
+mod listener;
 pub mod log;
 mod process;
 mod schedule;
@@ -17,11 +19,25 @@ mod server;
 mod settings;
 mod web;
 
-pub use agent::{Agent, AgentError};
+pub use agent::{Agent, AgentError, Reloader, Sockets};
 pub use exporter::{revision, version};
+pub use guard::{Demands, WebConfigError};
 pub use listen::{ListenError, listen};
+pub use listener::{Listener, unix_path};
 pub use server::serve;
 pub use settings::{CONTAINER, Limits, Settings};
 
 /// The page formats that the agent writes, with their parser.
 pub use agent_exposition as exposition;
+
+/// An error and its sources in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}

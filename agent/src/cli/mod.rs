@@ -29,6 +29,8 @@ pub enum Command {
 /// How to run.
 pub struct Options {
     pub settings: Settings,
+    /// Whether systemd has opened the sockets.
+    pub systemd_socket: bool,
     pub log_level: LevelFilter,
     pub log_format: log::Format,
     /// Flags that were given, are known and do nothing.
@@ -77,7 +79,8 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command, FlagE
     }
     ignored.extend(without_effect(&matches));
     let (log_level, log_format) = log_choice(&matches);
-    Ok(Command::Run(Box::new(Options { settings, log_level, log_format, ignored })))
+    let systemd_socket = switch(&matches, "web.systemd-socket") == Some(true);
+    Ok(Command::Run(Box::new(Options { settings, systemd_socket, log_level, log_format, ignored })))
 }
 
 /// cAdvisor's flags may be written with one dash.
@@ -146,16 +149,6 @@ fn comma_separated(list: &str) -> Vec<String> {
 }
 
 fn settings(matches: &ArgMatches) -> Result<Settings, FlagError> {
-    let config_file = text(matches, "web.config.file");
-    if !config_file.is_empty() {
-        // To serve openly what was to be protected would be worse than not to start.
-        return wrong(format!(
-            "--web.config.file={config_file}: TLS and users are not there yet; leave it out and protect the port otherwise"
-        ));
-    }
-    if switch(matches, "web.systemd-socket") == Some(true) {
-        return wrong("--web.systemd-socket: not there yet; use --web.listen-address");
-    }
     let container_listen = container_addresses(matches)?;
     let root = Root {
         procfs: text(matches, "path.procfs").into(),
@@ -178,6 +171,8 @@ fn settings(matches: &ArgMatches) -> Result<Settings, FlagError> {
         telemetry_path: text(matches, "web.telemetry-path"),
         container_listen,
         container_path: text(matches, "prometheus_endpoint"),
+        web_config: Some(text(matches, "web.config.file")).filter(|file| !file.is_empty()).map(Into::into),
+        lifecycle: switch(matches, "web.enable-lifecycle") == Some(true),
         max_requests: matches.get_one::<u32>("web.max-requests").map_or(0, |max| *max as usize),
         exporter_metrics: switch(matches, "web.disable-exporter-metrics") != Some(true),
         root,
@@ -366,7 +361,6 @@ mod tests {
         refused("--log.level=loud", "--log.level=loud: one of debug, info, warn, error");
         refused("--docker_only=maybe", "--docker_only=maybe: expected true or false");
         refused("--disable_metrics=nonsense", "unknown set of metrics \"nonsense\"");
-        refused("--web.config.file=tls.yml", "TLS and users are not there yet");
         refused("--no-collector.container --web.container-listen-address=:0", "contradict each other");
         refused("stray", "unexpected argument \"stray\"");
     }
