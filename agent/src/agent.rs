@@ -140,8 +140,7 @@ impl Agent {
             };
             move |listener| Site { listener, role, router: router.clone() }
         };
-        let mut sites: Vec<Site> =
-            node_listeners.into_iter().map(site(Role::Node, node, containers.clone())).collect();
+        let mut sites: Vec<Site> = node_listeners.into_iter().map(site(Role::Node, node, containers.clone())).collect();
         if apart {
             sites.extend(container_listeners.into_iter().map(site(Role::Containers, container, containers)));
         }

@@ -156,8 +156,9 @@ fn make_way(path: &Path, address: &str) -> Result<(), ListenError> {
         Ok(_) => {}
     }
     match std_unix::UnixStream::connect(path) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path)
-            .map_err(|source| ListenError::Bind { address: address(), source }),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            std::fs::remove_file(path).map_err(|source| ListenError::Bind { address: address(), source })
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         // Also one of which it cannot be told.
         _ => Err(ListenError::InUse { address: address() }),

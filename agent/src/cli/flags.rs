@@ -31,8 +31,12 @@ pub fn command() -> Command {
 fn web() -> Vec<Arg> {
     let in_web = |arg: Arg| arg.help_heading(WEB);
     let mut args = vec![
-        repeated("web.listen-address", "ADDRESS", "Where to serve the node page: HOST:PORT, :PORT or unix:/PATH; again for more.")
-            .default_value(":9100"),
+        repeated(
+            "web.listen-address",
+            "ADDRESS",
+            "Where to serve the node page: HOST:PORT, :PORT or unix:/PATH; again for more.",
+        )
+        .default_value(":9100"),
         value("web.telemetry-path", "PATH", "The path of the node page.").default_value("/metrics"),
         repeated(
             "web.container-listen-address",

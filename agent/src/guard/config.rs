@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use rustls::SupportedCipherSuite;
 use rustls::crypto::SupportedKxGroup;
 use rustls::crypto::ring::{cipher_suite, kx_group};
 use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
+use serde::de::{Deserializer, Error as _, MapAccess, Unexpected, Visitor};
 
 use super::password::PasswordHash;
 
@@ -104,19 +105,69 @@ impl ClientAuth {
     }
 }
 
+/// What is written as one word. The reader knows where the word stands, and says so when it is wrong.
+trait Named: Sized {
+    fn by_name(name: &str) -> Result<Self, String>;
+}
+
+fn named<'de, D: Deserializer<'de>, T: Named>(deserializer: D) -> Result<T, D::Error> {
+    struct Word<T>(PhantomData<T>);
+    impl<T: Named> Visitor<'_> for Word<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a word")
+        }
+
+        fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<T, E> {
+            T::by_name(name).map_err(E::custom)
+        }
+    }
+    deserializer.deserialize_str(Word(PhantomData))
+}
+
+impl<'de> Deserialize<'de> for Version {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        named(deserializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Cipher {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        named(deserializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Curve {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        named(deserializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for PasswordHash {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        named(deserializer)
+    }
+}
+
+impl Named for PasswordHash {
+    fn by_name(text: &str) -> Result<Self, String> {
+        // What it is instead may be the password itself.
+        let how = "not a bcrypt hash ($2y$10$…): htpasswd -nBC 10 USER makes one";
+        Self::parse(text).ok_or_else(|| how.to_owned())
+    }
+}
+
 /// A version of TLS that can be spoken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Version {
     Tls12,
     Tls13,
 }
 
-impl TryFrom<String> for Version {
-    type Error = String;
-
-    fn try_from(name: String) -> Result<Self, String> {
-        match name.as_str() {
+impl Named for Version {
+    fn by_name(name: &str) -> Result<Self, String> {
+        match name {
             "TLS12" => Ok(Self::Tls12),
             "TLS13" => Ok(Self::Tls13),
             "TLS10" | "TLS11" => {
@@ -128,8 +179,7 @@ impl TryFrom<String> for Version {
 }
 
 /// A cipher suite by Go's name.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Cipher(pub(super) SupportedCipherSuite);
 
 const CIPHERS: &[(&str, SupportedCipherSuite)] = &[
@@ -144,10 +194,8 @@ const CIPHERS: &[(&str, SupportedCipherSuite)] = &[
     ("TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256", cipher_suite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256),
 ];
 
-impl TryFrom<String> for Cipher {
-    type Error = String;
-
-    fn try_from(name: String) -> Result<Self, String> {
+impl Named for Cipher {
+    fn by_name(name: &str) -> Result<Self, String> {
         if let Some((_, suite)) = CIPHERS.iter().find(|(known, _)| *known == name) {
             return Ok(Self(*suite));
         }
@@ -160,15 +208,12 @@ impl TryFrom<String> for Cipher {
 }
 
 /// A curve by Go's name.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Curve(pub(super) &'static dyn SupportedKxGroup);
 
-impl TryFrom<String> for Curve {
-    type Error = String;
-
-    fn try_from(name: String) -> Result<Self, String> {
-        match name.as_str() {
+impl Named for Curve {
+    fn by_name(name: &str) -> Result<Self, String> {
+        match name {
             "X25519" => Ok(Self(kx_group::X25519)),
             "CurveP256" => Ok(Self(kx_group::SECP256R1)),
             "CurveP384" => Ok(Self(kx_group::SECP384R1)),
@@ -235,23 +280,18 @@ pub(super) struct RateLimit {
 
 /// A duration as Go writes it, such as `1m30s` or `0`; a bare number is nanoseconds, as it is to Go's YAML.
 fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Written {
-        Nanoseconds(u64),
-        Text(String),
+    struct Interval(Duration);
+    impl Named for Interval {
+        fn by_name(text: &str) -> Result<Self, String> {
+            let nanoseconds = text.parse().map(Duration::from_nanos).ok();
+            let duration = nanoseconds.or_else(|| go_duration(text)).map(Self);
+            duration.ok_or_else(|| format!("{text:?} is no duration such as 500ms, 1s or 1m30s"))
+        }
     }
-    let wrong = || D::Error::custom("expected a duration such as 500ms, 1s or 1m30s");
-    match Written::deserialize(deserializer).map_err(|_| wrong())? {
-        Written::Nanoseconds(nanoseconds) => Ok(Duration::from_nanos(nanoseconds)),
-        Written::Text(text) => go_duration(&text).ok_or_else(wrong),
-    }
+    named::<D, Interval>(deserializer).map(|interval| interval.0)
 }
 
 fn go_duration(text: &str) -> Option<Duration> {
-    if text == "0" {
-        return Some(Duration::ZERO);
-    }
     let mut seconds = 0.0;
     let mut rest = text;
     while !rest.is_empty() {
@@ -292,8 +332,8 @@ impl fmt::Debug for Secret {
 
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // The reader's own error would quote what it found.
-        String::deserialize(deserializer).map(Self).map_err(|_| D::Error::custom("expected text; write it in quotes"))
+        // What is no text is told by its kind alone.
+        String::deserialize(deserializer).map(Self)
     }
 }
 
@@ -311,18 +351,27 @@ impl<'de> Deserialize<'de> for Users {
                 f.write_str("names with the bcrypt hashes of their passwords")
             }
 
+            // The reader's own errors would quote what they found, which may be a password.
             fn visit_str<E: serde::de::Error>(self, _: &str) -> Result<Users, E> {
-                Err(E::custom("expected names with the bcrypt hashes of their passwords"))
+                Err(E::invalid_type(Unexpected::Other("text"), &self))
+            }
+
+            fn visit_i64<E: serde::de::Error>(self, _: i64) -> Result<Users, E> {
+                Err(E::invalid_type(Unexpected::Other("number"), &self))
+            }
+
+            fn visit_u64<E: serde::de::Error>(self, _: u64) -> Result<Users, E> {
+                self.visit_i64(0)
+            }
+
+            fn visit_f64<E: serde::de::Error>(self, _: f64) -> Result<Users, E> {
+                self.visit_i64(0)
             }
 
             fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Users, M::Error> {
                 let mut users = BTreeMap::new();
                 while let Some(name) = map.next_key::<String>()? {
-                    let hash = PasswordHash::parse(map.next_value::<Secret>()?.expose()).ok_or_else(|| {
-                        M::Error::custom(format!(
-                            "the password of user {name:?} is not a bcrypt hash ($2y$10$…): make one with htpasswd -nBC 10 {name}"
-                        ))
-                    })?;
+                    let hash = map.next_value::<PasswordHash>()?;
                     if users.contains_key(&name) {
                         return Err(M::Error::custom(format!("user {name:?} stands here twice")));
                     }
@@ -331,7 +380,7 @@ impl<'de> Deserialize<'de> for Users {
                 Ok(Users(users))
             }
         }
-        deserializer.deserialize_map(Read)
+        deserializer.deserialize_any(Read)
     }
 }
 
@@ -383,5 +432,121 @@ impl Tls {
             || is_named(&self.key_file)
             || is_named(&self.client_ca_file)
             || self.client_auth_type.is_some_and(|kind| kind != ClientAuth::NoClientCert)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn refused(text: &str, want: &str) {
+        let said = Config::parse(Path::new("/etc/web.yml"), text).unwrap_err().to_string();
+        assert_eq!(said.split_once(want).map(|(before, _)| before), Some(""), "{text}: {said}");
+        assert!(!said.contains('\n') && !said.contains("topsecret"), "{said}");
+    }
+
+    #[test]
+    fn mistakes_are_told_with_line_and_key() {
+        for (text, want) in [
+            ("a: 1", "/etc/web.yml:1: unknown field `a`, expected one of `tls_server_config`, "),
+            (
+                "tls_server_config:\n  cert_file: a\n  key_fil: b\n",
+                "/etc/web.yml:3: tls_server_config: unknown field `key_fil`, expected one of `cert`, ",
+            ),
+            (
+                "tls_server_config:\n  cert_file: a\n  min_version: TLS11\n",
+                "/etc/web.yml:3: tls_server_config.min_version: TLS11: TLS 1.0 and 1.1 are broken",
+            ),
+            (
+                "tls_server_config:\n  max_version: SSL3\n",
+                "/etc/web.yml:2: tls_server_config.max_version: unknown TLS version \"SSL3\": use TLS12 or TLS13",
+            ),
+            (
+                "tls_server_config:\n  cipher_suites:\n  - TLS_AES_128_GCM_SHA256\n  - TLS_NONE\n",
+                "/etc/web.yml:4: tls_server_config.cipher_suites[1]: cipher suite \"TLS_NONE\" is unknown: use some of ",
+            ),
+            (
+                "tls_server_config:\n  cipher_suites: [TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA]\n",
+                "/etc/web.yml:2: tls_server_config.cipher_suites[0]: cipher suite \"TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA\" \
+                 is too weak to be offered here: use some of TLS_AES_128_GCM_SHA256, ",
+            ),
+            (
+                "tls_server_config: {curve_preferences: [CurveP521]}",
+                "/etc/web.yml:1: tls_server_config.curve_preferences[0]: curve \"CurveP521\" is not spoken here: use some",
+            ),
+            (
+                "tls_server_config: {client_auth_type: Always}",
+                "/etc/web.yml:1: tls_server_config.client_auth_type: unknown variant `Always`, expected one of ",
+            ),
+            ("tls_server_config: {key: [topsecret]}", "/etc/web.yml:1: tls_server_config.key: invalid type: sequence"),
+            ("basic_auth_users: topsecret", "/etc/web.yml:1: basic_auth_users: invalid type: text, expected names"),
+            ("basic_auth_users: 987654", "/etc/web.yml:1: basic_auth_users: invalid type: number, expected names"),
+            (
+                "basic_auth_users:\n  alice: topsecret\n",
+                "/etc/web.yml:2: basic_auth_users.alice: not a bcrypt hash ($2y$10$…): htpasswd -nBC 10 USER makes one",
+            ),
+            (
+                "basic_auth_users:\n  alice: {topsecret: 1}\n",
+                "/etc/web.yml:2: basic_auth_users.alice: invalid type: map",
+            ),
+            ("http_server_config: {http2: maybe}", "/etc/web.yml:1: http_server_config.http2: invalid type: string"),
+            (
+                "rate_limit: {interval: often}",
+                "/etc/web.yml:1: rate_limit.interval: \"often\" is no duration such as 500ms, 1s or 1m30s",
+            ),
+            ("rate_limit: {burst: -1}", "/etc/web.yml:1: rate_limit.burst: invalid type: integer `-1`"),
+            ("[", "/etc/web.yml:1: did not find expected node content"),
+        ] {
+            refused(text, want);
+        }
+        let hash = "$2a$06$If6bvum7DFjUnE9p2uDeDu0YHzrHM6tf.iqN8.yx.jNN1ILEf7h0i";
+        let twice = format!("basic_auth_users:\n  bob: {hash}\n  alice: {hash}\n  alice: {hash}\n");
+        refused(&twice, "/etc/web.yml:");
+    }
+
+    #[test]
+    fn what_is_empty_asks_for_nothing() {
+        for text in ["", "#\n", "{}", "tls_server_config:\nbasic_auth_users:\nrate_limit:\n", "tls_server_config: {}"] {
+            let config = Config::parse(Path::new("web.yml"), text).unwrap();
+            assert!(!config.speaks_tls() && config.basic_auth_users.is_none_or(|users| users.0.is_empty()), "{text}");
+        }
+    }
+
+    #[test]
+    fn paths_are_beside_the_file() {
+        let text = "tls_server_config: {cert_file: a.crt, key_file: /b.key, client_ca_file: ''}";
+        let config = Config::parse(Path::new("/etc/web.yml"), text).unwrap();
+        let files: Vec<_> = config.files().map(|file| file.to_str().unwrap()).collect();
+        assert_eq!(files, ["/etc/a.crt", "/b.key"]);
+    }
+
+    #[test]
+    fn durations_are_gos() {
+        for (text, want) in
+            [("1s", 1.0), ("1m30s", 90.0), ("1.5h", 5400.0), ("250ms", 0.25), ("0", 0.0), ("1000", 1e-6)]
+        {
+            let rate: RateLimit = serde_yaml_ng::from_str(&format!("interval: {text}")).unwrap();
+            assert_eq!(rate.interval.as_secs_f64(), want, "{text}");
+        }
+        for text in ["", "s", "1", "1d", "-1s", "1s2", "."] {
+            assert_eq!(go_duration(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn headers_are_those_that_may_be_set() {
+        let headers = |text: &str| serde_yaml_ng::from_str::<Http>(text).unwrap().headers();
+        let good =
+            "headers: {X-Frame-Options: sameorigin, Content-Security-Policy: default-src 'self', X-XSS-Protection: ''}";
+        assert_eq!(headers(good).unwrap().len(), 2);
+        for (text, want) in [
+            ("headers: {Server: mine}", "\"Server\" cannot be set: use some of Content-Security-Policy"),
+            ("headers: {X-Frame-Options: allow}", "X-Frame-Options: \"allow\" is not deny or sameorigin"),
+            ("headers: {X-XSS-Protection: \"a\\nb\"}", "X-XSS-Protection: \"a\\nb\" holds a character"),
+        ] {
+            let said = headers(text).unwrap_err();
+            assert!(said.starts_with(want), "{said}");
+        }
     }
 }

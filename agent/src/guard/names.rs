@@ -87,8 +87,7 @@ mod tests {
             SanType::IpAddress("127.0.0.1".parse().unwrap()),
             SanType::IpAddress("2001:db8::1".parse().unwrap()),
         ];
-        let want =
-            ["prometheus.example", "me@example.org", "spiffe://example/scraper", "127.0.0.1", "2001:db8::1"];
+        let want = ["prometheus.example", "me@example.org", "spiffe://example/scraper", "127.0.0.1", "2001:db8::1"];
         assert_eq!(alternative_names(&certificate(names)), want);
     }
 

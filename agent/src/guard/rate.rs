@@ -52,7 +52,10 @@ mod tests {
         let start = Instant::now();
         let bucket = Bucket::new(RateLimit { interval: Duration::from_secs(2), burst: 3 }, start);
         let taken = |seconds: f64| bucket.take(start + Duration::from_secs_f64(seconds));
-        assert_eq!([0.0, 0.0, 0.0, 0.0, 1.9, 2.1, 2.2, 4.1].map(taken), [true, true, true, false, false, true, false, true]);
+        assert_eq!(
+            [0.0, 0.0, 0.0, 0.0, 1.9, 2.1, 2.2, 4.1].map(taken),
+            [true, true, true, false, false, true, false, true]
+        );
         // However long nobody asks, there are no more than three.
         assert_eq!([900.0; 4].map(taken), [true, true, true, false]);
     }

@@ -62,9 +62,8 @@ fn identity(
         .ok_or_else(|| place.wrong("tls_server_config", "TLS needs a certificate: set cert_file (or cert)"))?;
     let key = text_or_file(tls.key.as_ref().map(|key| key.expose()), tls.key_file.as_ref())?
         .ok_or_else(|| place.wrong("tls_server_config", "TLS needs a private key: set key_file (or key)"))?;
-    let chain = certificates(&cert).ok_or_else(|| {
-        place.wrong("tls_server_config.cert_file", "cert_file or cert holds no certificate in PEM")
-    })?;
+    let chain = certificates(&cert)
+        .ok_or_else(|| place.wrong("tls_server_config.cert_file", "cert_file or cert holds no certificate in PEM"))?;
     let key = PrivateKeyDer::from_pem_slice(&key).map_err(|_| {
         place.wrong("tls_server_config.key_file", "key_file or key holds no unencrypted private key in PEM")
     })?;
@@ -78,11 +77,7 @@ fn certificates(pem: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
 }
 
 /// Who may connect; `None` when nobody is asked.
-fn clients(
-    place: Place<'_>,
-    tls: &Tls,
-    provider: &Arc<CryptoProvider>,
-) -> Result<Option<Clients>, WebConfigError> {
+fn clients(place: Place<'_>, tls: &Tls, provider: &Arc<CryptoProvider>) -> Result<Option<Clients>, WebConfigError> {
     let kind = tls.client_auth_type.unwrap_or_default();
     let authorities = text_or_file(tls.client_ca.as_deref(), tls.client_ca_file.as_ref())?;
     if kind == ClientAuth::NoClientCert && authorities.is_some() {

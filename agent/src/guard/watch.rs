@@ -57,8 +57,7 @@ pub(super) fn has_changed(files: &[(PathBuf, Stamp)]) -> bool {
 
 fn stamp(file: &Path) -> Stamp {
     let metadata = std::fs::metadata(file).ok()?;
-    let (modified, changed) =
-        ((metadata.mtime(), metadata.mtime_nsec()), (metadata.ctime(), metadata.ctime_nsec()));
+    let (modified, changed) = ((metadata.mtime(), metadata.mtime_nsec()), (metadata.ctime(), metadata.ctime_nsec()));
     Some((metadata.dev(), metadata.ino(), metadata.len(), modified, changed))
 }
 
