@@ -111,7 +111,7 @@ impl Agent {
     ///
     /// # Errors
     /// See [`AgentError`].
-    pub fn with_sockets(settings: Settings, sockets: Sockets) -> Result<Self, AgentError> {
+    pub fn with_sockets(mut settings: Settings, sockets: Sockets) -> Result<Self, AgentError> {
         for path in [&settings.telemetry_path, &settings.container_path] {
             // The router would take these characters for patterns.
             if !path.starts_with('/') || path.contains(['{', '}', '*', ':']) {
@@ -120,7 +120,10 @@ impl Agent {
         }
         let guard = settings.web_config.clone().map(Guard::new).transpose()?.map(Arc::new);
         let node_listeners = listeners(&settings.listen, sockets.node)?;
+        let passed: Vec<_> = sockets.containers.iter().map(|listener| listener.address().to_owned()).collect();
         let container_listeners = listeners(&settings.container_listen, sockets.containers)?;
+        // For the landing page, which says where they are.
+        settings.container_listen.extend(passed);
         let mut node = build_collectors(&settings)?;
         let containers = settings.containers.clone().map(Containers::new).transpose()?;
         if let Some(containers) = &containers {

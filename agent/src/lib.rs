@@ -1,7 +1,8 @@
 //! The agent: node and container metrics of one machine on one page.
 //!
 //! This library is the agent without its command line: [`Settings`] in, listeners out. It reads no environment, sets
-//! up no log and takes no signals; the binary beside it does, and so may another program that carries an agent along.
+//! up no log and takes no signals, unless asked to by [`log`]; the binary beside it does, and so may another program that
+//! carries an agent along.
 
 mod agent;
 mod arrival;

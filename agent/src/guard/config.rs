@@ -496,7 +496,7 @@ mod tests {
                 "/etc/web.yml:1: rate_limit.interval: \"often\" is no duration such as 500ms, 1s or 1m30s",
             ),
             ("rate_limit: {burst: -1}", "/etc/web.yml:1: rate_limit.burst: invalid type: integer `-1`"),
-            ("[", "/etc/web.yml:1: did not find expected node content"),
+            ("[", "/etc/web.yml:1: invalid type: sequence, expected "),
         ] {
             refused(text, want);
         }

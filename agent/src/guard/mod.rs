@@ -16,8 +16,10 @@ mod tls;
 mod users;
 mod watch;
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use agent_exposition::Page;
@@ -55,6 +57,8 @@ pub(crate) struct Guard {
     bucket: Mutex<Option<Arc<Bucket>>>,
     passwords: Passwords,
     watch: Mutex<Watch>,
+    /// One at a time, so that files on a file system that hangs hold one thread.
+    is_reloading: AtomicBool,
     counts: Counts,
 }
 
@@ -65,13 +69,14 @@ impl Guard {
         let policy = policy?;
         let passwords = Passwords::new().ok_or_else(|| WebConfigError::Read {
             path: "the system's randomness".into(),
-            source: std::io::ErrorKind::Other.into(),
+            source: ErrorKind::Other.into(),
         })?;
         Ok(Self {
             bucket: Mutex::new(policy.bucket()),
             policy: RwLock::new(Arc::new(policy)),
             passwords,
             watch: Mutex::new(watch),
+            is_reloading: AtomicBool::new(false),
             counts: Counts::new(),
             path,
         })
@@ -80,14 +85,21 @@ impl Guard {
     /// Reads it all again now.
     ///
     /// # Errors
-    /// With what is wrong; then all is as it was.
+    /// With what is wrong, also when a reload is under way; then all is as it was.
     pub(crate) async fn reload(self: &Arc<Self>) -> Result<(), WebConfigError> {
+        let failed = |kind: ErrorKind| WebConfigError::Read { path: self.path.clone(), source: kind.into() };
+        if self.is_reloading.swap(true, Relaxed) {
+            return Err(failed(ErrorKind::ResourceBusy));
+        }
         let guard = Arc::clone(self);
-        let reading = tokio::task::spawn_blocking(move || guard.read_again());
-        let late = || WebConfigError::Read { path: self.path.clone(), source: std::io::ErrorKind::TimedOut.into() };
+        let reading = tokio::task::spawn_blocking(move || {
+            let result = guard.read_again();
+            guard.is_reloading.store(false, Relaxed);
+            result
+        });
         match tokio::time::timeout(RELOAD, reading).await {
             Ok(Ok(result)) => result,
-            _ => Err(late()),
+            _ => Err(failed(ErrorKind::TimedOut)),
         }
     }
 
@@ -152,7 +164,7 @@ impl Guard {
             TlsAcceptor::from(config).accept(socket).await
         };
         let result = tokio::time::timeout(HANDSHAKE, secure).await;
-        match result.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into())) {
+        match result.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into())) {
             Ok(session) => Some(Box::new(session)),
             Err(error) => {
                 self.counts.refused(Refusal::Handshake);
