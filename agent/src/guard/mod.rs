@@ -59,6 +59,8 @@ pub(crate) struct Guard {
     watch: Mutex<Watch>,
     /// One at a time, so that files on a file system that hangs hold one thread.
     is_reloading: AtomicBool,
+    /// Held while the files are read and put in force, so that what was read first is not in force last.
+    reading: Mutex<()>,
     counts: Counts,
 }
 
@@ -77,6 +79,7 @@ impl Guard {
             passwords,
             watch: Mutex::new(watch),
             is_reloading: AtomicBool::new(false),
+            reading: Mutex::new(()),
             counts: Counts::new(),
             path,
         })
@@ -104,6 +107,7 @@ impl Guard {
     }
 
     fn read_again(&self) -> Result<(), WebConfigError> {
+        let _reading = self.reading.lock();
         let (watch, policy) = Watch::read(&self.path);
         *self.watch.lock() = watch;
         let policy = match policy {
