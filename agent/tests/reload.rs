@@ -85,11 +85,3 @@ fn reloading_by_request_has_to_be_enabled() {
     assert_eq!((ask("GET").status, ask("POST").status, ask("PUT").status), (405, 403, 403));
     assert!(ask("POST").text().contains("--web.enable-lifecycle"));
 }
-
-#[test]
-fn a_hang_up_ends_nothing() {
-    let mut agent = Agent::start(&[]);
-    agent.process.signal(rustix::process::Signal::HUP);
-    agent.log_line("nothing to read again");
-    assert_eq!(agent.get("/healthz").status, 200);
-}
