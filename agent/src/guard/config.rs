@@ -81,7 +81,6 @@ pub(super) struct Tls {
 
 /// Go's five kinds. `RequireClientCert` is an old name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[expect(clippy::enum_variant_names, reason = "Go's own names")]
 pub(super) enum ClientAuth {
     #[default]
     #[serde(alias = "")]
