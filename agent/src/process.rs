@@ -46,11 +46,11 @@ impl Process {
             let open = descriptors.count().saturating_sub(1) as f64;
             page.single("process_open_fds", "File descriptors that the agent has open.", Gauge, open);
         }
-        // Where there is no limit, client_golang says the largest number of 64 bits.
+        // No limit is the largest number, as client_golang has it.
         let limit = |resource| getrlimit(resource).current.unwrap_or(u64::MAX) as f64;
         page.single("process_max_fds", "File descriptors that the agent may open.", Gauge, limit(Resource::Nofile));
-        let help = "Address space that the agent may have.";
-        page.single("process_virtual_memory_max_bytes", help, Gauge, limit(Resource::As));
+        let name = "process_virtual_memory_max_bytes";
+        page.single(name, "Address space that the agent may have.", Gauge, limit(Resource::As));
         if let Some(seconds) = self.start_seconds {
             page.single("process_start_time_seconds", "When the agent started, since 1970.", Gauge, seconds);
         }

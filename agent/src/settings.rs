@@ -1,6 +1,7 @@
 //! What the agent is told, checked: the binary makes it from flags, another program fills it in itself.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use agent_container::Config as Containers;
@@ -14,7 +15,7 @@ pub const CONTAINER: &str = "container";
 /// Everything that [`Agent`](crate::Agent) needs to know. The default is what the binary does without flags.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Where the node page is served, as Go writes addresses.
+    /// Where the node page is served, as Go writes addresses, or as `unix:/path`.
     pub listen: Vec<String>,
     /// The path of the node page.
     pub telemetry_path: String,
@@ -22,6 +23,10 @@ pub struct Settings {
     pub container_listen: Vec<String>,
     /// The path of the container page.
     pub container_path: String,
+    /// TLS, users and more for all listeners, as exporter-toolkit's file has them. `None` serves everybody in the clear.
+    pub web_config: Option<PathBuf>,
+    /// Whether `POST /-/reload` reads the files again.
+    pub lifecycle: bool,
     /// How many requests for metrics may be answered at the same time; 0 for any number.
     pub max_requests: usize,
     /// Whether the agent's own process and requests are on the node page.
@@ -70,6 +75,8 @@ impl Default for Settings {
             telemetry_path: "/metrics".to_owned(),
             container_listen: Vec::new(),
             container_path: "/metrics".to_owned(),
+            web_config: None,
+            lifecycle: false,
             max_requests: 40,
             exporter_metrics: true,
             root: Root::default(),

@@ -31,8 +31,12 @@ pub fn command() -> Command {
 fn web() -> Vec<Arg> {
     let in_web = |arg: Arg| arg.help_heading(WEB);
     let mut args = vec![
-        repeated("web.listen-address", "ADDRESS", "Where to serve the node page; again for more.")
-            .default_value(":9100"),
+        repeated(
+            "web.listen-address",
+            "ADDRESS",
+            "Where to serve the node page: HOST:PORT, :PORT or unix:/PATH; again for more.",
+        )
+        .default_value(":9100"),
         value("web.telemetry-path", "PATH", "The path of the node page.").default_value("/metrics"),
         repeated(
             "web.container-listen-address",
@@ -43,13 +47,17 @@ fn web() -> Vec<Arg> {
         value("web.max-requests", "N", "Requests for metrics at the same time; 0 for any number.")
             .default_value("40")
             .value_parser(clap::value_parser!(u32)),
-        value("web.config.file", "FILE", "TLS and users: not there yet, a file is refused.")
-            .default_value("")
-            .hide(true),
+        value(
+            "web.config.file",
+            "FILE",
+            "TLS, client certificates, users, headers and a rate, as exporter-toolkit's file has them.",
+        )
+        .default_value(""),
         value("runtime.gomaxprocs", "N", "Without effect.").hide(true),
     ];
     args.extend(switch("web.disable-exporter-metrics", "Leave process_* and promhttp_* out."));
-    args.extend(switch("web.systemd-socket", "Not there yet.").map(|arg| arg.hide(true)));
+    args.extend(switch("web.systemd-socket", "Take the sockets that systemd passes instead of --web.listen-address."));
+    args.extend(switch("web.enable-lifecycle", "Let POST and PUT /-/reload read the web configuration again."));
     args.into_iter().map(in_web).collect()
 }
 

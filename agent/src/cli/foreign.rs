@@ -170,22 +170,34 @@ pub const CADVISOR_VALUES: &[&str] = &[
     "vmodule",
 ];
 
-/// Flags that node_exporter had once, and what to use instead.
+/// Flags that node_exporter or cAdvisor had once, and what to do instead. Those that node_exporter still takes, though
+/// it hides them, are their collectors' own.
 const REMOVED: &[(&str, &str)] = &[
-    ("collectors.enabled", "--collector.disable-defaults with --collector.NAME for each"),
-    ("collectors.print", "--help, which lists them"),
-    ("collector.procfs", "--path.procfs"),
-    ("collector.sysfs", "--path.sysfs"),
-    ("web.config", "--web.config.file"),
-    ("collector.megacli.command", "nothing: that collector is gone"),
-    ("collector.ntp.server-is-local", "nothing: that collector is gone"),
-    ("web.disable-default-metrics", "--web.disable-exporter-metrics"),
-    ("docker-env-metadata-whitelist", "--env_metadata_whitelist"),
+    ("auth.pass", "put basic_auth_users into the file of --web.config.file"),
+    ("auth.user", "put basic_auth_users into the file of --web.config.file"),
+    ("collector.attributes", "use --collector.textfile.directory"),
+    ("collector.boottime", "node_boot_time_seconds is collector stat's on Linux"),
+    ("collector.devstat", "it is BSD's; on Linux use --collector.diskstats"),
+    ("collector.exec", "it is BSD's; on Linux use --collector.stat"),
+    ("collector.gmond", "Ganglia is no longer asked"),
+    ("collector.ipvs.procfs", "use --path.procfs"),
+    ("collector.lastlogin", "use --collector.logind"),
+    ("collector.megacli", "let storcli write a file for --collector.textfile.directory"),
+    ("collector.megacli.command", "let storcli write a file for --collector.textfile.directory"),
+    ("collector.netdev.ignored-devices", "use --collector.netdev.device-exclude"),
+    ("collector.procfs", "use --path.procfs"),
+    ("collector.sysfs", "use --path.sysfs"),
+    ("collectors.enabled", "use --collector.disable-defaults with --collector.NAME for each"),
+    ("collectors.print", "use --help, which lists them"),
+    ("debug.memprofile-file", "no profile is written"),
+    ("docker-env-metadata-whitelist", "use --env_metadata_whitelist"),
+    ("web.config", "use --web.config.file"),
 ];
 
-/// What to use instead of a flag that is gone.
+/// What to do instead of a flag that is gone.
 pub fn instead_of(flag: &str) -> Option<&'static str> {
     let flag = flag.trim_start_matches('-').split('=').next().unwrap_or("");
+    let flag = flag.strip_prefix("no-").unwrap_or(flag);
     REMOVED.iter().find(|(name, _)| *name == flag).map(|(_, instead)| *instead)
 }
 

@@ -29,6 +29,8 @@ pub enum Command {
 /// How to run.
 pub struct Options {
     pub settings: Settings,
+    /// Whether systemd has opened the sockets.
+    pub systemd_socket: bool,
     pub log_level: LevelFilter,
     pub log_format: log::Format,
     /// Flags that were given, are known and do nothing.
@@ -65,7 +67,11 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command, FlagE
     let command = flags::command().no_binary_name(true);
     let matches = match command.try_get_matches_from(words) {
         Ok(matches) => matches,
-        Err(error) if error.kind() == ErrorKind::DisplayHelp => return Ok(Command::Print(error.to_string())),
+        Err(error) if error.kind() == ErrorKind::DisplayHelp => {
+            let help = error.render();
+            let is_coloured = log::takes_colours(&std::io::stdout());
+            return Ok(Command::Print(if is_coloured { help.ansi().to_string() } else { help.to_string() }));
+        }
         Err(error) => return wrong(explain(&error)),
     };
     if matches.get_flag("version") {
@@ -77,7 +83,8 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command, FlagE
     }
     ignored.extend(without_effect(&matches));
     let (log_level, log_format) = log_choice(&matches);
-    Ok(Command::Run(Box::new(Options { settings, log_level, log_format, ignored })))
+    let systemd_socket = switch(&matches, "web.systemd-socket") == Some(true);
+    Ok(Command::Run(Box::new(Options { settings, systemd_socket, log_level, log_format, ignored })))
 }
 
 /// cAdvisor's flags may be written with one dash.
@@ -100,7 +107,7 @@ fn explain(error: &clap::Error) -> String {
             format!("unexpected argument {flag:?}: flags are written --name=value (--help lists them)")
         }
         ErrorKind::UnknownArgument => match (foreign::instead_of(&flag), text(ContextKind::SuggestedArg)) {
-            (Some(instead), _) => format!("there is no flag {flag} any more: use {instead}"),
+            (Some(instead), _) => format!("there is no flag {flag} any more: {instead}"),
             (None, Some(near)) => format!("unknown flag {flag}: did you mean {near}? (--help lists all flags)"),
             (None, None) => format!("unknown flag {flag} (--help lists all flags)"),
         },
@@ -146,16 +153,6 @@ fn comma_separated(list: &str) -> Vec<String> {
 }
 
 fn settings(matches: &ArgMatches) -> Result<Settings, FlagError> {
-    let config_file = text(matches, "web.config.file");
-    if !config_file.is_empty() {
-        // To serve openly what was to be protected would be worse than not to start.
-        return wrong(format!(
-            "--web.config.file={config_file}: TLS and users are not there yet; leave it out and protect the port otherwise"
-        ));
-    }
-    if switch(matches, "web.systemd-socket") == Some(true) {
-        return wrong("--web.systemd-socket: not there yet; use --web.listen-address");
-    }
     let container_listen = container_addresses(matches)?;
     let root = Root {
         procfs: text(matches, "path.procfs").into(),
@@ -178,6 +175,8 @@ fn settings(matches: &ArgMatches) -> Result<Settings, FlagError> {
         telemetry_path: text(matches, "web.telemetry-path"),
         container_listen,
         container_path: text(matches, "prometheus_endpoint"),
+        web_config: Some(text(matches, "web.config.file")).filter(|file| !file.is_empty()).map(Into::into),
+        lifecycle: switch(matches, "web.enable-lifecycle") == Some(true),
         max_requests: matches.get_one::<u32>("web.max-requests").map_or(0, |max| *max as usize),
         exporter_metrics: switch(matches, "web.disable-exporter-metrics") != Some(true),
         root,
@@ -401,17 +400,40 @@ mod tests {
         refused("--collector.loadavgg", "did you mean --collector.loadavg?");
         refused("--collector.nonsense", "unknown flag --collector.nonsense");
         refused("--collectors.enabled=cpu", "use --collector.disable-defaults with --collector.NAME");
+        refused("--web.config=tls.yml", "there is no flag --web.config any more: use --web.config.file");
+        refused("--collector.netdev.ignored-devices=lo", "any more: use --collector.netdev.device-exclude");
+        refused("--no-collector.gmond", "there is no flag --no-collector.gmond any more: Ganglia is no longer asked");
+        refused("--collector.megacli.command", "any more: let storcli write a file for --collector.textfile.directory");
+        refused("--auth.user=me", "any more: put basic_auth_users into the file of --web.config.file");
         refused("--web.max-requests=many", "--web.max-requests=many: ");
         refused("--web.max-requests", "--web.max-requests");
         refused("--log.level=loud", "--log.level=loud: one of debug, info, warn, error");
         refused("--docker_only=maybe", "--docker_only=maybe: expected true or false");
         refused("--disable_metrics=nonsense", "unknown set of metrics \"nonsense\"");
-        refused("--web.config.file=tls.yml", "TLS and users are not there yet");
         refused("--no-collector.container --web.container-listen-address=:0", "contradict each other");
         refused("--compat=node_exporter", "--compat=node_exporter: one of cadvisor");
         refused("--container.rename-label=tier=device", "--container.rename-label: \"tier\" cannot become \"device\"");
         refused("--container.series-limit=few", "--container.series-limit=few: ");
         refused("stray", "unexpected argument \"stray\"");
+    }
+
+    #[test]
+    fn what_node_exporter_hides_is_taken() {
+        let line = "--collector.diskstats.ignored-devices=x --collector.filesystem.ignored-mount-points=x \
+             --collector.filesystem.ignored-fs-types=x --collector.netdev.device-blacklist=x \
+             --collector.systemd.unit-blacklist=x";
+        assert!(ok(line).ignored.is_empty());
+        assert!(ok("--collector.netdev.device-whitelist=x --collector.systemd.unit-whitelist=x").ignored.is_empty());
+    }
+
+    #[test]
+    fn the_web_is_as_told() {
+        let options = ok("--web.config.file=web.yml --web.systemd-socket --web.enable-lifecycle");
+        assert_eq!(options.settings.web_config, Some("web.yml".into()));
+        assert!(options.systemd_socket && options.settings.lifecycle);
+        let options = ok("--web.config.file= --no-web.systemd-socket");
+        assert_eq!(options.settings.web_config, None);
+        assert!(!options.systemd_socket && !options.settings.lifecycle);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::encode::Encoder;
 use crate::exporter::{Answer, Requests, add_build_info, add_reports};
+use crate::guard::Guard;
 use crate::process::Process;
 use crate::schedule::Schedule;
 use crate::selection::Selection;
@@ -51,12 +52,18 @@ pub(crate) struct MetricsPage {
     in_flight: AtomicUsize,
     max_requests: usize,
     process: Option<Process>,
+    guard: Option<Arc<Guard>>,
     encoder: Encoder,
     default_timeout: Duration,
 }
 
 impl MetricsPage {
-    pub(crate) fn new(role: Role, collectors: Vec<(&'static str, Box<dyn Collector>)>, settings: &Settings) -> Self {
+    pub(crate) fn new(
+        role: Role,
+        collectors: Vec<(&'static str, Box<dyn Collector>)>,
+        guard: Option<Arc<Guard>>,
+        settings: &Settings,
+    ) -> Self {
         let schedule = Arc::new(Schedule::new(collectors));
         // On a page apart they would come twice.
         let own = settings.exporter_metrics && role == Role::Node;
@@ -68,6 +75,7 @@ impl MetricsPage {
             in_flight: AtomicUsize::new(0),
             max_requests: settings.max_requests,
             process: own.then(Process::new),
+            guard: guard.filter(|_| own),
             encoder: Encoder::new(),
             default_timeout: settings.limits.scrape_timeout,
         }
@@ -95,6 +103,9 @@ impl MetricsPage {
             if let Some(process) = &page.process {
                 process.add_to(&mut families);
                 page.requests.add_to(&mut families, page.in_flight.load(Relaxed));
+            }
+            if let Some(guard) = &page.guard {
+                guard.add_to(&mut families);
             }
             let body = page.encoder.encode(&families, request.format, request.gzip);
             page.schedule.give_back(families);

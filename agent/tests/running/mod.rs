@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test takes what it needs")]
 
+pub mod web;
+
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
