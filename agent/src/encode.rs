@@ -1,6 +1,6 @@
 //! Turns a page into the bytes of an answer.
 
-use agent_exposition::{Format, Page};
+use agent_exposition::{Coding, Page, Representation};
 use bytes::Bytes;
 use flate2::{Compress, Compression, FlushCompress, Status};
 use parking_lot::Mutex;
@@ -17,10 +17,16 @@ pub struct Encoder {
     scratch: Mutex<Scratch>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Scratch {
     text: String,
-    /// Made when the first compressed page is asked for.
+    protobuf: Vec<u8>,
+    gzip: Gzip,
+}
+
+/// A compressor that is made when the first compressed page is asked for, and what it gave last.
+#[derive(Debug, Default)]
+struct Gzip {
     compress: Option<Compress>,
     compressed: Vec<u8>,
 }
@@ -28,27 +34,42 @@ struct Scratch {
 impl Encoder {
     /// Takes no memory yet.
     pub fn new() -> Self {
-        Self { scratch: Mutex::new(Scratch { text: String::new(), compress: None, compressed: Vec::new() }) }
+        Self { scratch: Mutex::default() }
     }
 
-    /// The page in a format, and compressed if asked for. `None` stands for a failure of the compressor.
-    pub fn encode(&self, page: &Page, format: Format, gzip: bool) -> Option<Bytes> {
+    /// The page as asked for. `None` stands for a failure of the compressor.
+    pub fn encode(&self, page: &Page, representation: Representation, coding: Coding) -> Option<Bytes> {
         let scratch = &mut *self.scratch.lock();
-        scratch.text.clear();
-        page.write(format, &mut scratch.text);
-        if !gzip {
-            return Some(Bytes::copy_from_slice(scratch.text.as_bytes()));
+        let plain = match representation {
+            Representation::Text(format) => {
+                scratch.text.clear();
+                page.write(format, &mut scratch.text);
+                scratch.text.as_bytes()
+            }
+            Representation::Protobuf => {
+                scratch.protobuf.clear();
+                page.write_protobuf(&mut scratch.protobuf);
+                scratch.protobuf.as_slice()
+            }
+        };
+        match coding {
+            Coding::Identity => Some(Bytes::copy_from_slice(plain)),
+            Coding::Gzip => scratch.gzip.compress(plain),
         }
-        let compress = scratch.compress.get_or_insert_with(|| Compress::new_gzip(Compression::new(LEVEL), WINDOW_BITS));
+    }
+}
+
+impl Gzip {
+    fn compress(&mut self, plain: &[u8]) -> Option<Bytes> {
+        let compress = self.compress.get_or_insert_with(|| Compress::new_gzip(Compression::new(LEVEL), WINDOW_BITS));
         compress.reset();
-        let out = &mut scratch.compressed;
+        let out = &mut self.compressed;
         out.clear();
         // Pages compress to less than a fifth; the loop makes room for those that do not.
-        out.reserve(scratch.text.len() / 4 + 1024);
+        out.reserve(plain.len() / 4 + 1024);
         loop {
             let read = usize::try_from(compress.total_in()).ok()?;
-            let rest = scratch.text.as_bytes().get(read..)?;
-            match compress.compress_vec(rest, out, FlushCompress::Finish).ok()? {
+            match compress.compress_vec(plain.get(read..)?, out, FlushCompress::Finish).ok()? {
                 Status::StreamEnd => return Some(Bytes::copy_from_slice(out)),
                 Status::Ok | Status::BufError => out.reserve(out.len().max(1024)),
             }
@@ -66,7 +87,7 @@ impl Default for Encoder {
 mod tests {
     use std::io::Read;
 
-    use agent_exposition::Kind;
+    use agent_exposition::{Format, Kind};
 
     use super::*;
 
@@ -81,12 +102,14 @@ mod tests {
                 state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
                 page.sample(family, &[("random", &format!("{state:x}"))], state as f64 / 3.0);
             }
-            let plain = encoder.encode(&page, Format::Text004, false).unwrap();
-            let packed = encoder.encode(&page, Format::Text004, true).unwrap();
-            let mut unpacked = Vec::new();
-            flate2::read::GzDecoder::new(packed.as_ref()).read_to_end(&mut unpacked).unwrap();
-            assert_eq!(unpacked, plain);
-            assert_eq!(encoder.encode(&page, Format::Text004, true).unwrap(), packed);
+            for representation in [Representation::Text(Format::Text004), Representation::Protobuf] {
+                let plain = encoder.encode(&page, representation, Coding::Identity).unwrap();
+                let packed = encoder.encode(&page, representation, Coding::Gzip).unwrap();
+                let mut unpacked = Vec::new();
+                flate2::read::GzDecoder::new(packed.as_ref()).read_to_end(&mut unpacked).unwrap();
+                assert_eq!(unpacked, plain);
+                assert_eq!(encoder.encode(&page, representation, Coding::Gzip).unwrap(), packed);
+            }
         }
     }
 }

@@ -18,33 +18,41 @@ fn main() -> Result<(), BuildError> {
     for spec in COLLECTORS.iter().filter(|spec| spec.default_on) {
         collectors.push((spec.name, (spec.build)(&context)?, Duration::ZERO));
     }
-    let (mut page, mut text, mut writing) = (Page::new(), String::new(), Duration::ZERO);
+    let (mut page, mut text, mut protobuf) = (Page::new(), String::new(), Vec::new());
+    // Of the text format, OpenMetrics and protobuf: time, and bytes of the last page.
+    let mut writing =
+        [("text", Duration::ZERO, 0), ("openmetrics", Duration::ZERO, 0), ("protobuf", Duration::ZERO, 0)];
     let before = cpu_time();
     for round in 0..ROUNDS {
         page.clear();
-        text.clear();
         for (_, collector, spent) in &mut collectors {
             let started = Instant::now();
             collector.begin(Scrape { number: round.into(), deadline: started + Duration::from_secs(10) });
             let _ = collector.collect(&mut page);
             *spent += started.elapsed();
         }
-        let started = Instant::now();
-        page.write(Format::Text004, &mut text);
-        writing += started.elapsed();
+        for (format, spent, bytes) in &mut writing {
+            text.clear();
+            protobuf.clear();
+            let started = Instant::now();
+            match *format {
+                "text" => page.write(Format::Text004, &mut text),
+                "openmetrics" => page.write(Format::OpenMetrics100, &mut text),
+                _ => page.write_protobuf(&mut protobuf),
+            }
+            *spent += started.elapsed();
+            *bytes = text.len() + protobuf.len();
+        }
     }
     let cpu = cpu_time().saturating_sub(before);
     let per_round = |time: Duration| time.as_secs_f64() * 1e6 / f64::from(ROUNDS);
     for (name, _, spent) in &collectors {
         println!("{name:<14}{:>8.1} µs", per_round(*spent));
     }
-    println!(
-        "{:<14}{:>8.1} µs for {} samples, {} bytes",
-        "writing",
-        per_round(writing),
-        page.sample_count(),
-        text.len()
-    );
+    println!("{} samples are written as", page.sample_count());
+    for (format, spent, bytes) in writing {
+        println!("  {format:<12}{:>8.1} µs, {bytes} bytes", per_round(spent));
+    }
     println!("{:<14}{:>8.1} µs of CPU per scrape, all threads", "together", per_round(cpu));
     Ok(())
 }
