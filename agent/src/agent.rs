@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 
 use crate::containers::ContainerCollector;
 use crate::listen::{ListenError, listen};
+use crate::push::{Push, PushError};
 use crate::server::serve;
 use crate::settings::{CONTAINER, Limits, Settings};
 use crate::web::{self, MetricsPage, Role};
@@ -46,12 +47,17 @@ pub enum AgentError {
     /// The container side cannot start.
     #[error(transparent)]
     Containers(#[from] agent_container::Error),
+    /// Delivery cannot start.
+    #[error(transparent)]
+    Push(#[from] PushError),
 }
 
 /// An agent that listens and does not answer yet.
 pub struct Agent {
     sites: Vec<Site>,
     limits: Limits,
+    /// Delivery, and the pages that it delivers.
+    push: Option<(Push, Vec<Arc<MetricsPage>>)>,
 }
 
 /// One listener and what it serves.
@@ -87,14 +93,21 @@ impl Agent {
         let apart = !container_listeners.is_empty();
         let mut container = Vec::new();
         if apart { &mut container } else { &mut node }.extend(container_collector);
-        let page = |role, collectors: Vec<Named>| Arc::new(MetricsPage::new(role, collectors, &settings));
-        let node_router = web::router(page(Role::Node, node), containers.clone(), &settings);
+        let push = settings.push.clone().map(Push::new).transpose()?;
+        let progress = push.as_ref().map(Push::progress);
+        let page =
+            |role, collectors: Vec<Named>| Arc::new(MetricsPage::new(role, collectors, &settings, progress.clone()));
+        let node_page = page(Role::Node, node);
+        let mut pages = vec![node_page.clone()];
+        let node_router = web::router(node_page, containers.clone(), &settings);
         let mut sites = sites(node_listeners, Role::Node, &node_router)?;
         if apart {
-            let router = web::router(page(Role::Containers, container), containers, &settings);
+            let page = page(Role::Containers, container);
+            pages.push(page.clone());
+            let router = web::router(page, containers, &settings);
             sites.extend(self::sites(container_listeners, Role::Containers, &router)?);
         }
-        Ok(Self { sites, limits: settings.limits })
+        Ok(Self { sites, limits: settings.limits, push: push.map(|push| (push, pages)) })
     }
 
     /// Where the node page is served; with port 0 asked for, these are the ports that were given.
@@ -107,10 +120,15 @@ impl Agent {
         self.sites.iter().filter(|site| site.role == Role::Containers).map(|site| site.address)
     }
 
-    /// Answers until `stop` is ready, then lets requests under way finish for as long as the grace allows.
+    /// Answers and delivers until `stop` is ready, then lets requests under way finish and delivers what is left, for as
+    /// long as the grace allows.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let (stopping, stopped) = watch::channel(false);
         let mut servers = JoinSet::new();
+        let port = self.addresses().next().map_or(0, |address| address.port());
+        if let Some((push, pages)) = self.push {
+            servers.spawn(push.run(pages, port, stopped.clone(), self.limits.grace));
+        }
         for site in self.sites {
             tracing::info!(address = %site.address, role = site.role.name(), "listening");
             servers.spawn(serve(site.listener, site.router, self.limits, stopped.clone()));

@@ -11,6 +11,7 @@ mod exporter;
 mod listen;
 pub mod log;
 mod process;
+mod push;
 mod schedule;
 mod selection;
 mod server;
@@ -20,6 +21,7 @@ mod web;
 pub use agent::{Agent, AgentError};
 pub use exporter::{revision, version};
 pub use listen::{ListenError, listen};
+pub use push::{Credentials, PushError, PushSettings};
 pub use server::serve;
 pub use settings::{CONTAINER, Limits, Settings};
 

@@ -4,13 +4,13 @@
 
 mod running;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-use provisioning_parts::{Process, Prometheus, eventually, free_port, get, program, prom_query, send};
-use running::{Agent, copy_proc, request};
+use provisioning_parts::{Process, Prometheus, eventually, free_port, get, program, send};
+use running::{Agent, request, steady_agent, steady_series};
 
 const PROTOBUF: &str = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited";
 
@@ -94,46 +94,10 @@ fn pass_on(mut stream: TcpStream, agent: &str, seen: &Mutex<BTreeSet<String>>) -
     stream.write_all(&answer.body)
 }
 
-const TEXTFILE: &str = "\
-# HELP job_seconds How long \\\\ it took.\n# TYPE job_seconds histogram\n\
-job_seconds_bucket{job_name=\"a\",le=\"0.5\"} 3\njob_seconds_bucket{job_name=\"a\",le=\"1\"} 4\n\
-job_seconds_bucket{job_name=\"a\",le=\"+Inf\"} 5\njob_seconds_sum{job_name=\"a\"} 7.25\n\
-job_seconds_count{job_name=\"a\"} 5\n\
-# TYPE lag summary\nlag{quantile=\"0.5\"} 0.25\nlag{quantile=\"0.99\"} NaN\nlag_sum 17\nlag_count 4\n\
-# TYPE odd_total counter\nodd_total{path=\"C:\\\\a\",say=\"\\\"hi\\\"\\n\",who=\"é\"} 1e+300\n\
-# TYPE low gauge\nlow -Inf\nuntyped_thing{a=\"\"} -0.125\n";
-
-/// Series, without the labels of the target, and the bits of their values; without what differs from scrape to scrape.
-fn stored(address: &str) -> Result<BTreeMap<String, u64>, String> {
-    let changing = "process_.*|promhttp_.*|scrape_.*|.*_collector_duration_seconds|go_.*";
-    let rows = prom_query(address, &format!("{{job=\"agent\",__name__!~\"{changing}\"}}"))?;
-    let series = |row: &serde_json::Value| {
-        let mut labels: BTreeMap<String, String> = serde_json::from_value(row["metric"].clone()).unwrap();
-        labels.remove("instance");
-        let value: f64 = row["value"][1].as_str().unwrap().parse().unwrap();
-        (format!("{labels:?}"), value.to_bits())
-    };
-    Ok(rows.iter().map(series).collect())
-}
-
 #[test]
 fn a_real_prometheus_reads_the_same_in_protobuf_and_in_text() {
     let dir = tempfile::tempdir().unwrap();
-    let (proc, textfiles) = (dir.path().join("proc"), dir.path().join("textfiles"));
-    // What does not change: the machine's own files, copied.
-    copy_proc(&proc, &["meminfo", "loadavg", "stat", "vmstat", "net/dev", "net/netstat", "net/snmp", "diskstats"]);
-    std::fs::create_dir(&textfiles).unwrap();
-    std::fs::write(textfiles.join("all.prom"), TEXTFILE).unwrap();
-    let agent = Agent::start(&[
-        "--collector.disable-defaults",
-        "--collector.meminfo",
-        "--collector.loadavg",
-        "--collector.vmstat",
-        "--collector.netstat",
-        "--collector.textfile",
-        &format!("--collector.textfile.directory={}", textfiles.display()),
-        &format!("--path.procfs={}", proc.display()),
-    ]);
+    let agent = steady_agent(dir.path(), &[]);
     let scraped = |flags: &[&str], content_type: &str| {
         let (address, seen) = relay(agent.address.clone());
         let config = format!(
@@ -142,7 +106,7 @@ fn a_real_prometheus_reads_the_same_in_protobuf_and_in_text() {
         );
         let prometheus = Prometheus::start(&config, flags);
         let stored = eventually(60, "a scrape", || {
-            let stored = stored(&prometheus.address)?;
+            let stored = steady_series(&prometheus.address, "agent")?;
             if stored.len() > 1 { Ok(stored) } else { Err(format!("{stored:?} {:?}", prometheus.troubles())) }
         });
         assert_eq!(prometheus.troubles(), Vec::<String>::new());

@@ -1,4 +1,5 @@
-//! Metric pages: families and samples, the writers of text, OpenMetrics and protobuf, the parser and content negotiation.
+//! Metric pages: families and samples, the writers of text, OpenMetrics and protobuf, the parser and
+//! content negotiation.
 //!
 //! The agent writes pages with it, the collector's scraper reads them. No I/O happens here.
 
@@ -10,6 +11,7 @@ mod openmetrics;
 mod page;
 mod parse;
 mod protobuf;
+mod remote_write;
 mod text;
 mod wire;
 
@@ -17,6 +19,7 @@ pub use negotiate::{Coding, Format, Representation, negotiate, negotiate_coding,
 pub use number::float_label;
 pub use page::{FamilyId, Kind, Page, SharedId};
 pub use parse::{Cause, Event, Labels, NORMAL_NAN, ParseError, Parser, Progress, Read, SampleLine};
+pub use remote_write::{STALE, SeriesSample, TargetLabels, push_time_series};
 
 impl Page {
     /// Appends the page in the given text format.

@@ -2,6 +2,7 @@
 
 mod flags;
 mod foreign;
+mod push;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -184,6 +185,7 @@ fn settings(matches: &ArgMatches) -> Result<Settings, FlagError> {
         collectors,
         flags: collector_flags(matches),
         containers,
+        push: push::settings(matches)?,
         ..Settings::default()
     })
 }

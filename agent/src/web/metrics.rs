@@ -14,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 use crate::encode::Encoder;
 use crate::exporter::{Answer, Requests, add_build_info, add_reports};
 use crate::process::Process;
+use crate::push::Progress;
 use crate::schedule::Schedule;
 use crate::selection::Selection;
 use crate::settings::{CONTAINER, Settings};
@@ -51,12 +52,19 @@ pub(crate) struct MetricsPage {
     in_flight: AtomicUsize,
     max_requests: usize,
     process: Option<Process>,
+    push: Option<Progress>,
     encoder: Encoder,
     default_timeout: Duration,
 }
 
 impl MetricsPage {
-    pub(crate) fn new(role: Role, collectors: Vec<(&'static str, Box<dyn Collector>)>, settings: &Settings) -> Self {
+    /// A page of these collectors, which tells how delivery does where there is any.
+    pub(crate) fn new(
+        role: Role,
+        collectors: Vec<(&'static str, Box<dyn Collector>)>,
+        settings: &Settings,
+        push: Option<Progress>,
+    ) -> Self {
         let schedule = Arc::new(Schedule::new(collectors));
         // On a page apart they would come twice.
         let own = settings.exporter_metrics && role == Role::Node;
@@ -68,6 +76,7 @@ impl MetricsPage {
             in_flight: AtomicUsize::new(0),
             max_requests: settings.max_requests,
             process: own.then(Process::new),
+            push: push.filter(|_| role == Role::Node),
             encoder: Encoder::new(),
             default_timeout: settings.limits.scrape_timeout,
         }
@@ -100,6 +109,9 @@ impl MetricsPage {
             if let Some(process) = &self.process {
                 process.add_to(&mut families);
                 self.requests.add_to(&mut families, self.in_flight.load(Relaxed));
+            }
+            if let Some(push) = &self.push {
+                push.add_to(&mut families);
             }
             let printed = print(&mut families);
             self.schedule.give_back(families);
