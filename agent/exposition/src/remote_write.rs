@@ -56,7 +56,8 @@ impl Page {
                 sorted.extend(labels.target.iter().map(borrowed));
                 let page_labels = sorted.len();
                 for (label, value) in labels.external.iter().map(borrowed) {
-                    let known = sorted.iter().take(page_labels).any(|(name, value)| *name == label && !value.is_empty());
+                    let known =
+                        sorted.iter().take(page_labels).any(|(name, value)| *name == label && !value.is_empty());
                     if !known {
                         sorted.push((label, value));
                     }

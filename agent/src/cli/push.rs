@@ -129,3 +129,73 @@ fn size(text: &str) -> Result<usize, FlagError> {
         _ => wrong(format!("--push.queue-size={text}: at least 64KB are needed, such as 16MB")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str) -> Result<Option<PushSettings>, String> {
+        let command = super::super::flags::command().no_binary_name(true);
+        let matches = command.try_get_matches_from(line.split_ascii_whitespace()).unwrap();
+        settings(&matches).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn without_a_url_nothing_is_delivered() {
+        assert!(read("").unwrap().is_none());
+        assert!(read("--push.url=").unwrap().is_none());
+        assert!(read("--push.job=x").unwrap_err().contains("--push.job does nothing without --push.url"));
+    }
+
+    #[test]
+    fn the_defaults_are_the_librarys() {
+        let (ours, theirs) = (read("--push.url=http://h/").unwrap().unwrap(), PushSettings::default());
+        let told = PushSettings { url: "http://h/".to_owned(), ..theirs };
+        assert_eq!(format!("{ours:?}"), format!("{told:?}"));
+        let help = super::super::flags::command().render_help().to_string();
+        for default in ["[default: 15s]", "[default: agent]", "[default: 30s]", "[default: 16MB]"] {
+            assert!(help.contains(default), "{default}");
+        }
+    }
+
+    #[test]
+    fn flags_are_read() {
+        let push = read(
+            "--push.url=http://h/ --push.interval=1m --push.job=j --push.instance=i --push.external-label=a=b=c \
+             --push.external-label d=e --push.username=u --push.password-file=/p --push.ca-file=/c \
+             --push.timeout 5s --push.queue-size=2MiB",
+        );
+        let push = push.unwrap().unwrap();
+        assert_eq!((push.interval, push.timeout), (Duration::from_secs(60), Duration::from_secs(5)));
+        assert_eq!((push.job.as_str(), push.instance.as_deref()), ("j", Some("i")));
+        let label = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(push.external_labels, [label("a", "b=c"), label("d", "e")]);
+        assert!(matches!(push.credentials, Credentials::Basic { username, .. } if username == "u"));
+        assert_eq!((push.ca_file, push.queue_bytes), (Some("/c".into()), 2 << 20));
+        assert_eq!(size("65536").unwrap(), 65_536);
+        assert_eq!(size("1gb").unwrap(), 1 << 30);
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (flags, want) in [
+            ("--push.interval=0s", "--push.interval=0s: a duration of at least 100ms"),
+            ("--push.timeout=soon", "--push.timeout=soon: a duration"),
+            ("--push.queue-size=1", "at least 64KB"),
+            ("--push.queue-size=16XB", "at least 64KB"),
+            ("--push.queue-size=99999999999999999999GB", "at least 64KB"),
+            ("--push.external-label=a", "NAME=VALUE is needed"),
+            ("--push.external-label=a-b=c", "NAME=VALUE is needed"),
+            ("--push.external-label=job=c", "see --push.job"),
+            ("--push.external-label=__name__=c", "the name is taken"),
+            ("--push.job=", "--push.job: a name is needed"),
+            ("--push.username=u", "needs --push.password-file"),
+            ("--push.password-file=/p", "needs --push.username"),
+            ("--push.username=a:b --push.password-file=/p", "without a colon"),
+            ("--push.bearer-token-file=/t --push.username=u", "contradict each other"),
+        ] {
+            let error = read(&format!("--push.url=http://h/ {flags}")).unwrap_err();
+            assert!(error.contains(want), "{flags}: {error}");
+        }
+    }
+}

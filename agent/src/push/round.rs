@@ -114,3 +114,63 @@ impl Rounds {
         self.samples = 0;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use agent_exposition::Kind;
+
+    use super::*;
+
+    fn page(series: impl IntoIterator<Item = u32>) -> Page {
+        let mut page = Page::new();
+        let family = page.family("a", "", Kind::Gauge);
+        for number in series {
+            page.sample(family, &[("n", &number.to_string())], f64::from(number));
+        }
+        page
+    }
+
+    fn samples(batches: &[Batch]) -> Vec<u64> {
+        batches.iter().map(|batch| batch.samples).collect()
+    }
+
+    #[test]
+    fn series_that_are_gone_are_told_once() {
+        let mut rounds = Rounds::new(TargetLabels::default());
+        let mut round = |page: &Page| {
+            let round = rounds.begin(1);
+            rounds.add(round, page, false);
+            // The second page's series are there already.
+            rounds.add(round, page, false);
+            samples(&rounds.finish())
+        };
+        assert_eq!(round(&page(0..10)), [10]);
+        assert_eq!(round(&page(5..12)), [7 + 5]);
+        assert_eq!(round(&page(5..12)), [7]);
+        assert_eq!(round(&page([])), [7]);
+        assert_eq!(round(&page([])), [0u64; 0]);
+    }
+
+    #[test]
+    fn requests_are_no_larger_than_prometheuss() {
+        let mut rounds = Rounds::new(TargetLabels::default());
+        let round = rounds.begin(1);
+        rounds.add(round, &page(0..4500), true);
+        assert_eq!(samples(&rounds.finish()), [2000, 2000, 500]);
+    }
+
+    #[test]
+    fn what_comes_too_late_for_its_round_is_left_out() {
+        let mut rounds = Rounds::new(TargetLabels::default());
+        let first = rounds.begin(1);
+        rounds.add(first, &page(0..3), false);
+        rounds.finish();
+        let second = rounds.begin(2);
+        rounds.add(second, &page(0..5), false);
+        let third = rounds.begin(3);
+        rounds.add(second, &page(0..9), false);
+        rounds.add(third, &page(0..1), false);
+        // One is there; those of the unfinished round end as those of the first.
+        assert_eq!(samples(&rounds.finish()), [1 + 4]);
+    }
+}
