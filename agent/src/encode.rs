@@ -1,13 +1,20 @@
 //! Turns a page into the bytes of an answer.
 
+use std::fmt;
+
 use agent_exposition::{Coding, Page, Representation};
 use bytes::Bytes;
 use flate2::{Compress, Compression, FlushCompress, Status};
 use parking_lot::Mutex;
+use zstd::bulk::Compressor;
+use zstd::zstd_safe::compress_bound;
 
 /// Of a page of 66 kB, level 1 makes 10.8 kB in 0.17 ms, level 2 9.1 kB in 0.26, level 6 8.0 kB in 0.65: the
 /// cheapest is already as small as node_exporter's own, and compressing is a good part of what a scrape costs.
 const LEVEL: u32 = 1;
+/// Of a page of 128 kB, level 1 makes 20.1 kB in 0.31 ms, level 3 20.0 kB in 0.40; gzip 26.1 kB in 0.15. The library is
+/// built to be small: 130 kB for a coding that is seldom asked for. At its full speed, 0.11 ms, it takes 545 kB.
+const ZSTD_LEVEL: i32 = 1;
 /// The largest window there is, as gzip's own default.
 const WINDOW_BITS: u8 = 15;
 
@@ -22,6 +29,7 @@ struct Scratch {
     text: String,
     protobuf: Vec<u8>,
     gzip: Gzip,
+    zstd: Zstd,
 }
 
 /// A compressor that is made when the first compressed page is asked for, and what it gave last.
@@ -55,6 +63,7 @@ impl Encoder {
         match coding {
             Coding::Identity => Some(Bytes::copy_from_slice(plain)),
             Coding::Gzip => scratch.gzip.compress(plain),
+            Coding::Zstd => scratch.zstd.compress(plain),
         }
     }
 }
@@ -74,6 +83,32 @@ impl Gzip {
                 Status::Ok | Status::BufError => out.reserve(out.len().max(1024)),
             }
         }
+    }
+}
+
+/// As [`Gzip`].
+#[derive(Default)]
+struct Zstd {
+    compressor: Option<Compressor<'static>>,
+    compressed: Vec<u8>,
+}
+
+impl Zstd {
+    fn compress(&mut self, plain: &[u8]) -> Option<Bytes> {
+        let compressor = match &mut self.compressor {
+            Some(compressor) => compressor,
+            none => none.insert(Compressor::new(ZSTD_LEVEL).ok()?),
+        };
+        self.compressed.clear();
+        self.compressed.reserve(compress_bound(plain.len()));
+        compressor.compress_to_buffer(plain, &mut self.compressed).ok()?;
+        Some(Bytes::copy_from_slice(&self.compressed))
+    }
+}
+
+impl fmt::Debug for Zstd {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Zstd").field("is_made", &self.compressor.is_some()).finish_non_exhaustive()
     }
 }
 
@@ -104,11 +139,14 @@ mod tests {
             }
             for representation in [Representation::Text(Format::Text004), Representation::Protobuf] {
                 let plain = encoder.encode(&page, representation, Coding::Identity).unwrap();
-                let packed = encoder.encode(&page, representation, Coding::Gzip).unwrap();
+                let gzip = encoder.encode(&page, representation, Coding::Gzip).unwrap();
                 let mut unpacked = Vec::new();
-                flate2::read::GzDecoder::new(packed.as_ref()).read_to_end(&mut unpacked).unwrap();
+                flate2::read::GzDecoder::new(gzip.as_ref()).read_to_end(&mut unpacked).unwrap();
                 assert_eq!(unpacked, plain);
-                assert_eq!(encoder.encode(&page, representation, Coding::Gzip).unwrap(), packed);
+                assert_eq!(encoder.encode(&page, representation, Coding::Gzip).unwrap(), gzip);
+                let zstd = encoder.encode(&page, representation, Coding::Zstd).unwrap();
+                assert_eq!(zstd::decode_all(zstd.as_ref()).unwrap(), plain);
+                assert_eq!(encoder.encode(&page, representation, Coding::Zstd).unwrap(), zstd);
             }
         }
     }

@@ -9,8 +9,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-use provisioning_parts::{Process, Prometheus, eventually, free_port, get, program, send};
-use running::{Agent, request, steady_agent, steady_series};
+use provisioning_parts::{Process, Prometheus, Start, eventually, free_port, get, program, send};
+use running::{Agent, request, steady_agent, steady_series, value};
 
 const PROTOBUF: &str = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited";
 
@@ -52,6 +52,21 @@ fn content_types_are_those_of_node_exporter() {
             assert_eq!(content_type(&agent.address, coding), content_type(&theirs, coding), "{accept:?} {coding:?}");
         }
     }
+}
+
+/// By Debian's own decoder.
+#[test]
+fn zstd_is_given_to_who_prefers_it() {
+    let agent = Agent::start(&["--collector.disable-defaults", "--collector.loadavg"]);
+    let coded = |accepted| agent.get_with("/metrics", &[("Accept-Encoding", accepted)]);
+    assert_eq!(coded("deflate, gzip, br, zstd").header("content-encoding"), Some("gzip"));
+    let answer = coded("zstd, gzip;q=0.5");
+    assert_eq!(answer.header("content-encoding"), Some("zstd"));
+    let mut decoder = Start::new(program("zstd")).args(["-d", "-c"]).with_input().spawn();
+    decoder.say(&answer.body);
+    decoder.close_input();
+    assert!(decoder.await_exit().success(), "{}", decoder.log());
+    assert!(value(&decoder.output(), "node_load1").is_some(), "{}", decoder.output());
 }
 
 /// Between a Prometheus and the agent; remembers which types of content went through.

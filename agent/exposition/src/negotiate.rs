@@ -61,6 +61,8 @@ pub enum Coding {
     Identity,
     /// `gzip`
     Gzip,
+    /// `zstd`
+    Zstd,
 }
 
 impl Coding {
@@ -69,6 +71,7 @@ impl Coding {
         match self {
             Self::Identity => None,
             Self::Gzip => Some("gzip"),
+            Self::Zstd => Some("zstd"),
         }
     }
 }
@@ -259,7 +262,7 @@ mod tests {
 
     #[test]
     fn codings() {
-        use Coding::{Gzip, Identity};
+        use Coding::{Gzip, Identity, Zstd};
         for (accepted, want) in [
             (Some("gzip"), Gzip),
             (Some("deflate, GZIP;q=0.5"), Gzip),
@@ -273,11 +276,18 @@ mod tests {
             (Some("identity;q=0"), Identity),
             (Some("*"), Identity),
             (Some("*, gzip;q=0"), Identity),
+            (Some("zstd"), Zstd),
+            (Some("zstd, gzip"), Gzip),
+            (Some("deflate, gzip, br, zstd"), Gzip),
+            (Some("zstd, gzip;q=0.9"), Zstd),
+            (Some("gzip;q=0, zstd;q=0.1"), Zstd),
+            (Some("zstd;q=0, *;q=0.5"), Identity),
             (Some("br"), Identity),
             (Some(""), Identity),
             (None, Identity),
         ] {
-            assert_eq!(negotiate_coding(accepted, &[Identity, Gzip]), want, "{accepted:?}");
+            assert_eq!(negotiate_coding(accepted, &[Identity, Gzip, Zstd]), want, "{accepted:?}");
         }
+        assert_eq!(negotiate_coding(Some("zstd, gzip;q=0.1"), &[Identity, Gzip]), Gzip);
     }
 }

@@ -136,7 +136,7 @@ impl MetricsPage {
 }
 
 /// How pages can be compressed, the preferred first where a scraper does not mind.
-const CODINGS: &[Coding] = &[Coding::Identity, Coding::Gzip];
+const CODINGS: &[Coding] = &[Coding::Identity, Coding::Gzip, Coding::Zstd];
 
 /// What a request's headers ask for.
 struct Request {
