@@ -80,7 +80,7 @@ impl Coding {
 /// same. Who names none, or says nothing, gets text 0.0.4. As in client_golang a range such as `*/*` names none: it
 /// stands at the end of what scrapers send and is not to win over what they list.
 pub fn negotiate(accept: Option<&str>) -> Representation {
-    best(accept, |media_type, parameters| offered(media_type, parameters))
+    best(accept, offered)
 }
 
 /// As [`negotiate`], for pages that are there as text alone.
