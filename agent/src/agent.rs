@@ -1,6 +1,7 @@
 //! Puts the parts together and lets them run.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use agent_container::Containers;
@@ -15,6 +16,7 @@ use crate::containers::ContainerCollector;
 use crate::guard::{Guard, WebConfigError};
 use crate::listen::ListenError;
 use crate::listener::Listener;
+use crate::push::{Push, PushError};
 use crate::server::serve_guarded;
 use crate::settings::{CONTAINER, Limits, Settings};
 use crate::web::{self, MetricsPage, Role};
@@ -41,6 +43,9 @@ pub enum AgentError {
     /// The container side cannot start.
     #[error(transparent)]
     Containers(#[from] agent_container::Error),
+    /// Delivery cannot start.
+    #[error(transparent)]
+    Push(#[from] PushError),
 }
 
 /// An agent that listens and does not answer yet.
@@ -48,6 +53,8 @@ pub struct Agent {
     sites: Vec<Site>,
     limits: Limits,
     guard: Option<Arc<Guard>>,
+    /// Delivery, and the pages that it delivers.
+    push: Option<(Push, Vec<Arc<MetricsPage>>)>,
 }
 
 /// Sockets that listen already, to be served beside the addresses of the settings.
@@ -134,8 +141,13 @@ impl Agent {
         let mut container = Vec::new();
         if apart { &mut container } else { &mut node }.extend(container_collector);
         let reloader = Reloader { guard: guard.clone() };
-        let site = |role, collectors: Vec<Named>, containers| {
-            let page = Arc::new(MetricsPage::new(role, collectors, guard.clone(), &settings));
+        let push = settings.push.clone().map(Push::new).transpose()?;
+        let progress = push.as_ref().map(Push::progress);
+        let mut pages = Vec::new();
+        let mut site = |role, collectors: Vec<Named>, containers| {
+            let page = MetricsPage::new(role, collectors, guard.clone(), progress.clone(), &settings);
+            let page = Arc::new(page);
+            pages.push(page.clone());
             let router = web::router(page, containers, reloader.clone(), &settings);
             let router = match &guard {
                 Some(guard) => guard.protect(router),
@@ -147,7 +159,8 @@ impl Agent {
         if apart {
             sites.extend(container_listeners.into_iter().map(site(Role::Containers, container, containers)));
         }
-        Ok(Self { sites, limits: settings.limits, guard })
+        let push = push.map(|push| (push, pages));
+        Ok(Self { sites, limits: settings.limits, guard, push })
     }
 
     /// Where the node page is served; with port 0 asked for, these are the ports that were given.
@@ -169,10 +182,15 @@ impl Agent {
         Reloader { guard: self.guard.clone() }
     }
 
-    /// Answers until `stop` is ready, then lets requests under way finish for as long as the grace allows.
+    /// Answers and delivers until `stop` is ready, then lets requests under way finish and delivers what is left, for as
+    /// long as the grace allows.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let (stopping, stopped) = watch::channel(false);
         let mut servers = JoinSet::new();
+        let port = self.addresses().find_map(|address| Some(address.parse::<SocketAddr>().ok()?.port()));
+        if let Some((push, pages)) = self.push {
+            servers.spawn(push.run(pages, port, stopped.clone(), self.limits.grace));
+        }
         for site in self.sites {
             tracing::info!(address = site.listener.address(), role = site.role.name(), "listening");
             let guard = self.guard.clone();

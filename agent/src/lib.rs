@@ -14,6 +14,7 @@ mod listen;
 mod listener;
 pub mod log;
 mod process;
+mod push;
 mod schedule;
 mod selection;
 mod server;
@@ -25,6 +26,7 @@ pub use exporter::{revision, version};
 pub use guard::{Demands, WebConfigError};
 pub use listen::{ListenError, listen};
 pub use listener::{Listener, unix_path};
+pub use push::{Credentials, PushError, PushSettings};
 pub use server::serve;
 pub use settings::{CONTAINER, Limits, Settings};
 

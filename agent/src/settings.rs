@@ -9,6 +9,8 @@ use agent_node::Flags;
 use agent_node::collectors::COLLECTORS;
 use agent_procfs::Root;
 
+use crate::push::PushSettings;
+
 /// The name under which the container side takes part in `collect[]` and `exclude[]`, and is reported.
 pub const CONTAINER: &str = "container";
 
@@ -39,6 +41,8 @@ pub struct Settings {
     pub flags: Flags,
     /// The container side; `None` turns it off.
     pub containers: Option<Containers>,
+    /// Where the agent delivers its pages by itself; `None` where others come for them.
+    pub push: Option<PushSettings>,
     /// Bounds of the server.
     pub limits: Limits,
 }
@@ -83,6 +87,7 @@ impl Default for Settings {
             collectors: COLLECTORS.iter().filter(|spec| spec.default_on).map(|spec| spec.name).collect(),
             flags: Flags::default(),
             containers: Some(Containers::default()),
+            push: None,
             limits: Limits::default(),
         }
     }

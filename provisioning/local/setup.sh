@@ -14,7 +14,7 @@ packages_compose=(
   influxdb influxdb-client netcat-openbsd
 )
 packages_test=(
-  prometheus prometheus-node-exporter victoria-metrics openssl shellcheck jq python3 chromium chromium-driver
+  prometheus prometheus-node-exporter victoria-metrics openssl zstd shellcheck jq python3 chromium chromium-driver
   nginx-light socat vagrant systemd curl
 )
 packages_vm=(

@@ -31,11 +31,12 @@ fn main() -> Result<(), BuildError> {
     for spec in COLLECTORS.iter().filter(|spec| spec.default_on) {
         collectors.push((spec.name, (spec.build)(&context)?, Times::default()));
     }
-    let (mut page, mut text) = (Page::new(), String::new());
-    let (mut writing, mut together) = (Times::default(), Times::default());
+    let (mut page, mut text, mut protobuf) = (Page::new(), String::new(), Vec::new());
+    // Of the text format, OpenMetrics and protobuf: time, and bytes of the last page.
+    let mut writing = ["text", "openmetrics", "protobuf"].map(|format| (format, Times::default(), 0));
+    let mut together = Times::default();
     for round in 0..ROUNDS {
         page.clear();
-        text.clear();
         let before = cpu_time();
         for (_, collector, times) in &mut collectors {
             let started = Instant::now();
@@ -43,17 +44,31 @@ fn main() -> Result<(), BuildError> {
             let _ = collector.collect(&mut page);
             times.0.push(started.elapsed());
         }
-        let started = Instant::now();
-        page.write(Format::Text004, &mut text);
-        writing.0.push(started.elapsed());
-        together.0.push(cpu_time().saturating_sub(before));
+        for (format, times, bytes) in &mut writing {
+            text.clear();
+            protobuf.clear();
+            let started = Instant::now();
+            match *format {
+                "text" => page.write(Format::Text004, &mut text),
+                "openmetrics" => page.write(Format::OpenMetrics100, &mut text),
+                _ => page.write_protobuf(&mut protobuf),
+            }
+            times.0.push(started.elapsed());
+            *bytes = text.len() + protobuf.len();
+            if *format == "text" {
+                together.0.push(cpu_time().saturating_sub(before));
+            }
+        }
     }
     println!("µs                     least   median");
     for (name, _, times) in &mut collectors {
         times.print(name, "");
     }
-    writing.print("writing", &format!("for {} samples, {} bytes", page.sample_count(), text.len()));
-    together.print("together", "of CPU time, all threads");
+    println!("{} samples are written as", page.sample_count());
+    for (format, times, bytes) in &mut writing {
+        times.print(format, &format!("{bytes} bytes"));
+    }
+    together.print("together", "of CPU time, all threads, with the text");
     Ok(())
 }
 

@@ -21,6 +21,7 @@ pub fn command() -> Command {
     flags.extend(paths());
     flags.extend(node());
     flags.extend(containers());
+    flags.extend(super::push::flags());
     flags.extend(log());
     Command::new("atalaia-agent")
         .about("Node and container metrics of one machine on one page, under the names of node_exporter and cAdvisor.")
@@ -158,11 +159,11 @@ fn log() -> Vec<Arg> {
     ]
 }
 
-fn value(name: &'static str, of: &'static str, help: &'static str) -> Arg {
+pub(super) fn value(name: &'static str, of: &'static str, help: &'static str) -> Arg {
     Arg::new(name).long(name).value_name(of).help(help).action(ArgAction::Set).overrides_with(name)
 }
 
-fn repeated(name: &'static str, of: &'static str, help: &'static str) -> Arg {
+pub(super) fn repeated(name: &'static str, of: &'static str, help: &'static str) -> Arg {
     Arg::new(name).long(name).value_name(of).help(help).action(ArgAction::Append)
 }
 

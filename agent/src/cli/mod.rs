@@ -2,6 +2,7 @@
 
 mod flags;
 mod foreign;
+mod push;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -183,6 +184,7 @@ fn settings(matches: &ArgMatches) -> Result<Settings, FlagError> {
         collectors,
         flags: collector_flags(matches),
         containers,
+        push: push::settings(matches)?,
         ..Settings::default()
     })
 }
