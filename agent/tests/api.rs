@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use provisioning_parts::{Container, demo_image, send};
+use running::web::USERS;
 use running::{Agent, SOON, request};
 use serde_json::Value;
 
@@ -66,6 +67,39 @@ fn answers_and_refusals() {
     assert_eq!(page.status, 404);
     let policy = page.header("content-security-policy").unwrap();
     assert!(policy.starts_with("default-src 'none'; script-src 'self'"), "{policy}");
+}
+
+#[test]
+fn users_are_asked_for_here_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("web.yml");
+    std::fs::write(&file, USERS).unwrap();
+    let flag = format!("--web.config.file={}", file.display());
+    for (apart, further) in [(false, None), (true, Some("--web.container-listen-address=127.0.0.1:0"))] {
+        let flags: Vec<_> = [flag.as_str()].into_iter().chain(further).collect();
+        let agent = Agent::start(&flags);
+        let address = if apart { agent.containers.as_ref().unwrap() } else { &agent.address };
+        for path in [
+            "/api/",
+            "/api/v1.3/machine",
+            "/api/v1.3/events/?stream=true",
+            "/api/v2.1/ps/",
+            "/validate/",
+            "/containers/",
+            "/docker/",
+            "/browse.js",
+        ] {
+            for wrong in [&[][..], &[("Authorization", "Basic YWxpY2U6d3Jvbmc=")]] {
+                assert_eq!(request(address, "GET", path, wrong).status, 401, "{path} for {wrong:?}");
+            }
+            if !path.ends_with("stream=true") {
+                let alice = [("Authorization", "Basic YWxpY2U6YWJj")];
+                assert_eq!(request(address, "GET", path, &alice).status, 200, "{path}");
+            }
+        }
+        let posted = send("POST", address, "/api/v1.3/containers/", &[], b"{}").unwrap();
+        assert_eq!(posted.status, 401);
+    }
 }
 
 #[test]
@@ -207,7 +241,8 @@ fn a_real_container() {
     });
     assert!(rate < 600_000_000, "{rate} billionths of a CPU");
     let processes = json(&agent, &format!("/api/v2.1/ps/{}?type=docker", container.name));
-    let first = processes.as_array().unwrap().iter().find(|p| p["pid"].to_string() == pid).expect("its first process");
+    let number: u64 = pid.parse().unwrap();
+    let first = processes.as_array().unwrap().iter().find(|p| p["pid"] == number).expect("its first process");
     assert!(first["cgroup_path"].as_str().unwrap().contains(&id));
     assert!(!processes.to_string().contains("/dev/zero"), "command lines are nobody's business");
     assert!(Path::new(&format!("/proc/{pid}")).exists());

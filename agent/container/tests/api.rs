@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use agent_container::api::{ApiError, Reply, Request};
 use agent_container::history::EventKind;
-use agent_container::{Config, Containers, Set, Sets};
+use agent_container::{Compat, Config, Containers, Set, Sets};
 use serde_json::Value;
 use support::engine::Engine;
 use support::{Machine, eventually};
@@ -103,6 +103,25 @@ fn version_2() {
     check("v2", &containers, QUESTIONS);
     let rate = &json(&containers, "v2.1/machinestats", &[])[1]["cpu_inst"]["usage"];
     assert_eq!((&rate["total"], &rate["user"]), (&1_500_000_000.into(), &1_000_000_000.into()));
+}
+
+#[test]
+fn compatibility_and_bounds_are_the_pages_alone() {
+    for name in ["v1", "v2"] {
+        let machine = Machine::from_fixture(name, at(1_700_000_500));
+        let answers = |config: Config| {
+            let containers = Containers::new(config).unwrap();
+            containers.read_at(at(1_700_001_000));
+            QUESTIONS.iter().map(|(path, query)| json(&containers, path, query)).collect::<Vec<_>>()
+        };
+        let right = answers(config(&machine));
+        let odd = Config { compat: Compat::cadvisor(), series_limit: 1, ..config(&machine) };
+        // Without the last question: its events bear the time of their finding.
+        for ((path, _), (right, odd)) in QUESTIONS.iter().zip(right.iter().zip(answers(odd))).take(QUESTIONS.len() - 1)
+        {
+            assert_eq!(*right, odd, "{name}: {path}");
+        }
+    }
 }
 
 #[test]

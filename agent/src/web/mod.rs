@@ -5,6 +5,7 @@ mod browse;
 mod info;
 mod landing;
 mod metrics;
+mod reload;
 
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use axum::routing::get;
 
 pub(crate) use metrics::{MetricsPage, Role};
 
+use crate::agent::Reloader;
 use crate::settings::Settings;
 
 /// Whether cAdvisor's API and pages are here: beside the container families, unless they are switched off.
@@ -22,7 +24,12 @@ fn serves_api(role: Role, settings: &Settings) -> bool {
 }
 
 /// What one listener answers.
-pub(crate) fn router(page: Arc<MetricsPage>, containers: Option<Containers>, settings: &Settings) -> Router {
+pub(crate) fn router(
+    page: Arc<MetricsPage>,
+    containers: Option<Containers>,
+    reloader: Reloader,
+    settings: &Settings,
+) -> Router {
     let path = match page.role() {
         Role::Node => settings.telemetry_path.clone(),
         Role::Containers => settings.container_path.clone(),
@@ -43,5 +50,7 @@ pub(crate) fn router(page: Arc<MetricsPage>, containers: Option<Containers>, set
         let desk = api::Desk::new(containers);
         router = router.merge(api::routes(desk.clone(), &path)).merge(browse::routes(desk, &path));
     }
-    router.merge(Router::new().route("/info/{*id}", get(info::answer)).with_state(info::Lookup::new(containers)))
+    let info = Router::new().route("/info/{*id}", get(info::answer)).with_state(info::Lookup::new(containers));
+    router = router.merge(info);
+    if path == reload::PATH { router } else { router.merge(reload::router(reloader, settings.lifecycle)) }
 }

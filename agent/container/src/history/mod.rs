@@ -186,7 +186,7 @@ impl Inner {
             return;
         }
         let clock = Instant::now();
-        let boards = Boards { load: &self.load, disk: &self.disk };
+        let boards = self.boards();
         let known = self.history.state.lock().about.clone();
         let (samples, about) = gather(&mut collection, &self.view, boards, now, &known);
         let round = Round { at: now, clock, samples };

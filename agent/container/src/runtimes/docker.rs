@@ -50,18 +50,20 @@ const EVENTS: &[&str] =
 fn build(config: &Config) -> Result<Built, Error> {
     let Some(address) = &config.docker else { return Ok(None) };
     let parsed = Address::parse(address).map_err(|reason| Error::DockerAddress { address: address.clone(), reason })?;
-    Ok(Some(Box::new(Follower { address: parsed })))
+    Ok(Some(Box::new(Follower { address: parsed, variables: config.labels.variables.clone() })))
 }
 
 struct Follower {
     address: Address,
+    /// How the names of variables begin that are kept.
+    variables: Vec<String>,
 }
 
 impl Runtime for Follower {
     fn watch(self: Box<Self>, view: Arc<View>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async move {
             let mut pause = FIRST_PAUSE;
-            let mut book = Book::default();
+            let mut book = Book::keeping(self.variables.clone());
             let mut told = None;
             loop {
                 let begun = Instant::now();

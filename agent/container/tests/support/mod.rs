@@ -102,7 +102,7 @@ impl Machine {
         fs::write(path, content).unwrap();
     }
 
-    fn link(&self, path: &str, target: &str) {
+    pub fn link(&self, path: &str, target: &str) {
         let path = self.path(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::os::unix::fs::symlink(target, path).unwrap();

@@ -15,6 +15,8 @@ use crate::identity::is_container_id;
 pub(super) struct Book {
     containers: HashMap<Arc<str>, Arc<Described>>,
     pub(super) version: Option<String>,
+    /// How the names of variables begin that are kept.
+    variables: Vec<String>,
 }
 
 /// What an event asks for.
@@ -28,6 +30,11 @@ pub(super) enum Next {
 }
 
 impl Book {
+    /// An empty one that keeps the variables whose names begin so.
+    pub(super) fn keeping(variables: Vec<String>) -> Self {
+        Self { variables, ..Self::default() }
+    }
+
     pub(super) fn snapshot(&self) -> Snapshot {
         Snapshot { containers: self.containers.clone(), version: self.version.clone() }
     }
@@ -79,6 +86,7 @@ impl Book {
             name: answer.name.map(|name| without_slash(&name).to_owned()).unwrap_or_default(),
             image: config.image.or(answer.image).unwrap_or_default(),
             labels: config.labels.map(|labels| labels.into_iter().collect()).unwrap_or_default(),
+            env: chosen(&self.variables, config.env.unwrap_or_default()),
             created: answer.created.as_deref().and_then(seconds),
             started: state.started_at.as_deref().and_then(seconds),
             pid: state.pid.filter(|_| runs).and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0),
@@ -136,6 +144,7 @@ fn summarised(id: &str, summary: ContainerSummary, known: Option<&Arc<Described>
         name: own.or(name.first().map(String::as_str)).unwrap_or_default().to_owned(),
         image: summary.image.unwrap_or_default(),
         labels: summary.labels.unwrap_or_default().into_iter().collect::<BTreeMap<_, _>>(),
+        env: known.map(|known| known.env.clone()).unwrap_or_default(),
         created: summary.created.map(|seconds| seconds as f64).filter(|seconds| *seconds > 0.0),
         started: known.and_then(|known| known.started),
         pid: known.and_then(|known| known.pid),
@@ -153,6 +162,15 @@ fn health_in(status: &str) -> Health {
         Some("unhealthy" | "health: starting") => Health::StartingOrUnhealthy,
         _ => Health::Unchecked,
     }
+}
+
+/// The variables `NAME=value` whose names begin with one of the prefixes, by name in lower case as cAdvisor has them.
+fn chosen(prefixes: &[String], variables: Vec<String>) -> BTreeMap<String, String> {
+    let pairs = variables.iter().filter_map(|variable| variable.split_once('='));
+    pairs
+        .filter(|(name, _)| prefixes.iter().any(|prefix| !prefix.is_empty() && name.starts_with(prefix.as_str())))
+        .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
+        .collect()
 }
 
 fn network(mode: Option<&str>) -> Network {
@@ -267,6 +285,20 @@ mod tests {
         book.list(vec![]);
         assert_eq!(known(&book, 'a'), None);
         assert_eq!(known(&book, 'b').map(|db| db.ooms), Some(1));
+    }
+
+    #[test]
+    fn only_chosen_variables_are_kept() {
+        let with = |prefixes: &[&str]| {
+            let mut book = Book::keeping(prefixes.iter().map(|prefix| (*prefix).to_owned()).collect());
+            let env = ["APP_TIER=front=end", "APP_=", "PASSWORD=x", "app_tier=small", "APP"].map(str::to_owned);
+            let config = ContainerConfig { env: Some(env.into()), ..ContainerConfig::default() };
+            book.inspected(&id('a'), ContainerInspectResponse { config: Some(config), ..answer('a', 42) });
+            let env = known(&book, 'a').unwrap().env;
+            env.into_iter().map(|(name, value)| format!("{name}:{value}")).collect::<Vec<_>>()
+        };
+        assert_eq!(with(&["APP_"]), ["app_:", "app_tier:front=end"]);
+        assert!(with(&[]).is_empty() && with(&["", "TIER"]).is_empty());
     }
 
     #[test]
