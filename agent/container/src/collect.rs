@@ -13,6 +13,7 @@ use crate::catalogue::Metric;
 use crate::cgroups::{Cgroup, Desk, Key, Layout, Tree};
 use crate::config::Config;
 use crate::known::{Known, Registry};
+use crate::life;
 use crate::machine::{Machine, MachineReader};
 use crate::runtimes::{Health, Network, View};
 use crate::sets::Set;
@@ -117,7 +118,7 @@ impl Collection {
             self.put_kills(&mut sheet, key, labels);
             put_results(&mut sheet, boards, &self.tree, key, labels);
         }
-        self.put_forgotten_kills(&mut sheet);
+        self.put_stopped(&mut sheet, now);
         if self.config.sets.has(Set::Network) {
             let candidates: Vec<_> =
                 candidates.into_iter().map(|(key, labels, pid)| self.candidate(key, labels, pid)).collect();
@@ -174,14 +175,11 @@ impl Collection {
         sheet.put_some(Metric::OomEvents, labels, kills);
     }
 
-    /// Containers that were killed and have not started again: their cgroup is gone, their count is not.
-    fn put_forgotten_kills(&mut self, sheet: &mut Sheet<'_>) {
-        if !self.config.sets.has(Set::OomEvent) {
-            return;
-        }
-        for (labels, kills) in self.registry.kills_of_the_stopped(&self.tree) {
-            let labels = sheet.page.shared(labels.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-            sheet.put_some(Metric::OomEvents, labels, Some(kills));
+    /// Containers without a cgroup: how they ended, and their kills, which do not end with the cgroup.
+    fn put_stopped(&mut self, sheet: &mut Sheet<'_>, now: SystemTime) {
+        let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        for stopped in self.registry.stopped(&self.tree, now) {
+            stopped.put(sheet, self.config.sets.has(Set::OomEvent));
         }
     }
 
@@ -288,10 +286,11 @@ impl Always<'_, '_> {
         if let Some(described) = described {
             let health = match described.health {
                 Health::Healthy => 1.0,
-                Health::StartingOrUnhealthy => 0.0,
+                Health::Starting | Health::Unhealthy => 0.0,
                 Health::Unchecked => -1.0,
             };
             self.sheet.put(Metric::HealthState, self.labels, &[], health);
+            life::put(self.sheet, self.labels, described);
         }
     }
 }

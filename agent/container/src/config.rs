@@ -1,6 +1,7 @@
 //! What the container side is told: plain data, filled in by the agent's flags.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use agent_procfs::Root;
 
@@ -16,6 +17,8 @@ pub struct Config {
     pub cgroup_root: Option<PathBuf>,
     /// Docker's address: `unix:///path` or `tcp://host:port` (`--docker`); `None` asks no engine.
     pub docker: Option<String>,
+    /// For how long containers that stopped are told of (`--container.stopped-for`); zero for not at all.
+    pub stopped_for: Duration,
     /// Only containers and `/`, no slices, services and scopes (`--docker_only`).
     pub docker_only: bool,
     /// When not empty, of the cgroups that are no containers only `/` and those with one of these prefixes
@@ -39,6 +42,7 @@ impl Default for Config {
             root: Root::default(),
             cgroup_root: None,
             docker: Some("unix:///var/run/docker.sock".to_owned()),
+            stopped_for: Duration::from_secs(600),
             docker_only: false,
             raw_cgroup_prefixes: Vec::new(),
             disable_root: false,

@@ -365,6 +365,67 @@ async fn a_kill_for_want_of_memory_is_seen() {
     });
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_a_container_is_told_of() {
+    let mut engine = Engine::on(DEFAULT);
+    let before = own("before");
+    engine.run("before", &[], "exit 3");
+    eventually("its end", || (engine.inspect("before", "{{.State.Status}}") == "exited").then_some(()));
+    let containers = watch(DEFAULT);
+    let told = |family: &str, name: &str| values(&scrape(&containers), family, &[&label(name)]).first().copied();
+    eventually("the end of one that stopped before", || {
+        told("container_last_exit_code", "before").filter(|code| *code == 3.0)
+    });
+
+    // Its first process asks for more than it may have, and the engine removes the container at once.
+    engine.run(
+        "hog",
+        &["--memory", "16m", "--rm"],
+        "read x < /dev/null; sleep 1; exec dd if=/dev/zero of=/dev/null bs=60M count=1",
+    );
+    eventually("the first state", || {
+        let page = scrape(&containers);
+        values(&page, "container_state", &[&label("hog"), "state=\"running\""]).first().copied()
+    });
+    eventually("its exit code", || told("container_last_exit_code", "hog").filter(|code| *code == 137.0));
+    eventually("the kill", || told("container_oom_events_total", "hog").filter(|kills| *kills >= 1.0));
+    eventually("the removal", || {
+        values(&scrape(&containers), "container_state", &[&label("hog"), "state=\"removed\""]).first().copied()
+    });
+    assert!(told("container_memory_usage_bytes", "hog").is_none());
+
+    engine.run("again", &["--restart", "on-failure:2"], "sleep 1; exit 7");
+    eventually("two restarts", || told("container_restarts_total", "again").filter(|count| *count == 2.0));
+    let page = eventually("the last end", || {
+        let page = scrape(&containers);
+        let exited = [&*label("again"), "state=\"exited\""];
+        let is_answered = !values(&page, "container_last_oom_killed", &exited[..1]).is_empty();
+        (is_answered && values(&page, "container_state", &exited) == [1.0]).then_some(page)
+    });
+    assert_eq!(one(&page, "container_last_exit_code", &[&label("again")]), 7.0);
+    assert_eq!(one(&page, "container_last_oom_killed", &[&label("again")]), 0.0);
+    let ran = one(&page, "container_last_finish_time_seconds", &[&label("again")])
+        - one(&page, "container_last_start_time_seconds", &[&label("again")]);
+    between(0.9, ran, 20.0, "seconds of the last run");
+    assert_eq!(engine.inspect("before", "{{.Name}}"), format!("/{before}"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_result_of_a_health_check_is_told() {
+    let mut engine = Engine::on(DEFAULT);
+    let check = ["--health-cmd", "cat /ok", "--health-interval", "1s", "--health-retries", "1"];
+    engine.run("checked", &check, "sleep 1000");
+    let containers = watch(DEFAULT);
+    let is = |state: &str| {
+        let state = format!("state=\"{state}\"");
+        let found = values(&scrape(&containers), "container_health_status", &[&label("checked"), &state]);
+        (found == [1.0]).then_some(())
+    };
+    eventually("a failed check", || is("unhealthy"));
+    engine.docker(&["exec", &own("checked"), "sh", "-c", "echo > /ok"]);
+    eventually("a good check", || is("healthy"));
+}
+
 /// An engine of the test's own that lets containers run on without it, on a socket in a folder.
 struct PrivateEngine {
     folder: tempfile::TempDir,

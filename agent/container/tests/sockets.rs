@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use agent_container::{Config, Containers};
 use support::engine::{Engine, Reply};
@@ -131,6 +131,38 @@ async fn kills_are_remembered_after_the_container_stopped() {
     });
     engine.event("destroy", A);
     eventually("the end of the series", || (!scrape(&case.containers).contains(A)).then_some(()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_a_container_is_told_of_though_it_was_removed_at_once() {
+    let case = Case::new();
+    let engine = case.engine();
+    engine.containers(&[(A, "web"), (B, "never-seen")]);
+    case.await_name(A, "web");
+    eventually("the stream of events", || (engine.streams() == 1).then_some(()));
+    assert_eq!(values(&scrape(&case.containers), "container_state", &["web", "state=\"running\""]), [1.0]);
+    for id in [A, B] {
+        engine.reply(&format!("/containers/{id}/json"), Reply::Status(404));
+        engine.event("oom", id);
+        engine.death(id, 137);
+        engine.event("destroy", id);
+    }
+    std::fs::remove_dir_all(case.machine.path(&format!("sys/fs/cgroup/docker/{A}"))).unwrap();
+    let page = eventually("the end of both", || {
+        let page = scrape(&case.containers);
+        (values(&page, "container_state", &["state=\"removed\""]).len() == 2).then_some(page)
+    });
+    let path = format!("id=\"/docker/{A}\"");
+    assert_eq!(values(&page, "container_last_exit_code", &[&path, "name=\"web\"", "image=\"shop/web:1\""]), [137.0]);
+    assert_eq!(values(&page, "container_last_exit_code", &[&format!("id=\"{B}\""), "never-seen"]), [137.0]);
+    assert_eq!(values(&page, "container_oom_events_total", &["web"]), [1.0], "kills outlive the container");
+    assert_eq!(values(&page, "container_last_finish_time_seconds", &["web"]).len(), 1);
+    assert!(values(&page, "container_last_seen", &["web"]).is_empty() && values(&page, MEMORY, &["web"]).is_empty());
+    let mut later = agent_exposition::Page::new();
+    case.containers.collect_at(&mut later, SystemTime::now() + Duration::from_secs(601));
+    let mut text = String::new();
+    later.write_text(&mut text);
+    assert!(!text.contains(A) && !text.contains(B), "after ten minutes nothing is told");
 }
 
 #[tokio::test(flavor = "multi_thread")]

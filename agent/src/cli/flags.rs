@@ -1,5 +1,7 @@
 //! The flags: node_exporter's own names for the node side and the web, cAdvisor's for the container side.
 
+use std::time::Duration;
+
 use agent_node::collectors::COLLECTORS;
 use agent_node::{FlagKind, FlagSpec};
 use atalaia_agent::CONTAINER;
@@ -94,6 +96,13 @@ fn of_collector(flag: &FlagSpec) -> Vec<Arg> {
 fn containers() -> Vec<Arg> {
     let mut args = vec![
         value("docker", "ADDRESS", "Docker's address; empty for none.").default_value("unix:///var/run/docker.sock"),
+        value(
+            "container.stopped-for",
+            "DURATION",
+            "For how long containers that stopped are told of; 0 for not at all.",
+        )
+        .default_value("10m")
+        .value_parser(ValueParser::new(duration)),
         list("disable_metrics", "Sets of metrics to leave out."),
         list("enable_metrics", "The only sets of metrics to collect."),
         list("whitelisted_container_labels", "The only labels to store, with --store_container_labels=false."),
@@ -165,6 +174,14 @@ fn go_switch(name: &'static str, help: &'static str) -> Arg {
         .hide_possible_values(true)
         .value_parser(ValueParser::new(go_bool))
         .overrides_with(name)
+}
+
+/// A length of time as Go writes it.
+fn duration(text: &str) -> Result<Duration, &'static str> {
+    match text {
+        "0" => Ok(Duration::ZERO),
+        _ => humantime::parse_duration(text).map_err(|_| "expected a duration such as 10m or 1h30m"),
+    }
 }
 
 /// What Go's `strconv.ParseBool` takes.

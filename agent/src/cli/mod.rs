@@ -5,6 +5,7 @@ mod foreign;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::time::Duration;
 
 use agent_container::{Config as Containers, LabelPolicy, Sets};
 use agent_node::collectors::COLLECTORS;
@@ -125,6 +126,11 @@ fn text(matches: &ArgMatches, flag: &str) -> String {
     matches.get_one::<String>(flag).cloned().unwrap_or_default()
 }
 
+/// The value of a flag with a length of time and a default.
+fn length(matches: &ArgMatches, flag: &str) -> Duration {
+    matches.get_one::<Duration>(flag).copied().unwrap_or_default()
+}
+
 fn texts(matches: &ArgMatches, flag: &str) -> Vec<String> {
     matches.get_many::<String>(flag).map(|values| values.cloned().collect()).unwrap_or_default()
 }
@@ -207,6 +213,7 @@ fn containers(matches: &ArgMatches, root: Root) -> Result<Containers, FlagError>
     Ok(Containers {
         root,
         docker: (!docker.is_empty()).then_some(docker),
+        stopped_for: length(matches, "container.stopped-for"),
         docker_only: switch(matches, "docker_only") == Some(true),
         raw_cgroup_prefixes: comma_separated(&text(matches, "raw_cgroup_prefix_whitelist")),
         disable_root: switch(matches, "disable_root_cgroup_stats") == Some(true),
@@ -289,7 +296,8 @@ mod tests {
         assert_eq!(ours.exporter_metrics, theirs.exporter_metrics);
         assert_eq!(ours.root, theirs.root);
         assert_eq!(ours.collectors, theirs.collectors);
-        assert!(ours.containers.is_some());
+        let (ours, theirs) = (ours.containers.unwrap(), Containers::default());
+        assert_eq!((ours.docker, ours.stopped_for), (theirs.docker, theirs.stopped_for));
         assert!(ok("").ignored.is_empty());
     }
 
@@ -364,6 +372,7 @@ mod tests {
         refused("--web.max-requests=many", "--web.max-requests=many: ");
         refused("--web.max-requests", "--web.max-requests");
         refused("--log.level=loud", "--log.level=loud: one of debug, info, warn, error");
+        refused("--container.stopped-for=long", "--container.stopped-for=long: expected a duration such as 10m");
         refused("--docker_only=maybe", "--docker_only=maybe: expected true or false");
         refused("--disable_metrics=nonsense", "unknown set of metrics \"nonsense\"");
         refused("--web.config.file=tls.yml", "TLS and users are not there yet");

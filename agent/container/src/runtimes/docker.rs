@@ -9,12 +9,13 @@ mod transport;
 
 use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bollard::Docker;
+use bollard::Docker as Bollard;
 use bollard::errors::Error as DockerError;
 use bollard::models::{ContainerInspectResponse, EventMessage};
 use bollard::query_parameters::{EventsOptionsBuilder, InspectContainerOptions, ListContainersOptionsBuilder};
@@ -24,7 +25,7 @@ use tokio::time::{Instant, timeout};
 
 use self::book::{Book, Next};
 use self::transport::Address;
-use super::{Built, Failure, Runtime, Spec, View};
+use super::{Built, Engine, Failure, Post, Runtime, Spec, View, follow};
 use crate::Error;
 use crate::config::Config;
 
@@ -40,65 +41,61 @@ const QUESTIONS: usize = 4;
 const MOST_WAITING: usize = 4096;
 /// More events than these in one second are a flood; a machine that starts ten containers a second makes about 40.
 const MOST_EVENTS: u32 = 2000;
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 /// What happens to containers that matters here. Starting and stopping of processes in them, and what health checks
 /// do all the time, stays on the engine's side.
 const EVENTS: &[&str] =
-    &["create", "start", "restart", "die", "oom", "rename", "update", "unpause", "destroy", "health_status"];
+    &["start", "restart", "die", "oom", "rename", "update", "pause", "unpause", "destroy", "health_status"];
 
 fn build(config: &Config) -> Result<Built, Error> {
     let Some(address) = &config.docker else { return Ok(None) };
     let parsed = Address::parse(address).map_err(|reason| Error::DockerAddress { address: address.clone(), reason })?;
-    Ok(Some(Box::new(Follower { address: parsed })))
+    Ok(Some(Box::new(Docker { client: Client::new(parsed, config.stopped_for) })))
 }
 
-struct Follower {
-    address: Address,
+struct Docker {
+    client: Client,
 }
 
-impl Runtime for Follower {
+impl Runtime for Docker {
     fn watch(self: Box<Self>, view: Arc<View>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        Box::pin(async move {
-            let mut pause = FIRST_PAUSE;
-            let mut book = Book::default();
-            let mut told = None;
-            loop {
-                let begun = Instant::now();
-                let failure = session(&self.address, &mut book, &view).await;
-                let was_connected = view.telling().connected;
-                view.connected(false);
-                view.failed(failure);
-                // Once for each change, not for each attempt.
-                if was_connected || told != Some(failure) {
-                    tracing::warn!(reason = failure.reason(), "docker does not answer, containers keep what is known");
-                    told = Some(failure);
-                }
-                if begun.elapsed() > LONGEST_PAUSE {
-                    pause = FIRST_PAUSE;
-                }
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
-            }
-        })
+        let post = view.open(SPEC.name, None);
+        Box::pin(follow(self.client, post))
     }
 }
 
-/// From connecting until something fails.
-async fn session(address: &Address, book: &mut Book, view: &View) -> Failure {
-    match Session::open(address, book, view).await {
-        Ok(mut session) => session.follow().await,
-        Err(failure) => failure,
+/// Follows one engine that answers Docker's API.
+pub(super) struct Client {
+    address: Address,
+    book: Book,
+}
+
+impl Client {
+    /// Keeps containers that stopped for so long.
+    pub(super) fn new(address: Address, stopped_for: Duration) -> Self {
+        Self { address, book: Book::new(stopped_for, None) }
+    }
+}
+
+impl Engine for Client {
+    fn awaited_socket(&self) -> Option<PathBuf> {
+        None
+    }
+
+    async fn session(&mut self, post: &Post) -> Failure {
+        match Session::open(&self.address, &mut self.book, post).await {
+            Ok(mut session) => session.follow().await,
+            Err(failure) => failure,
+        }
     }
 }
 
 type Answer = (String, Result<ContainerInspectResponse, Failure>);
 
 struct Session<'a> {
-    docker: Docker,
+    docker: Bollard,
     allowance: Arc<AtomicU64>,
     book: &'a mut Book,
-    view: &'a View,
+    post: &'a Post,
     /// Since when events are wanted: before the list was read, by the engine's clock as good as by ours.
     since: SystemTime,
     waiting: BTreeSet<String>,
@@ -108,7 +105,7 @@ struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    async fn open(address: &Address, book: &'a mut Book, view: &'a View) -> Result<Self, Failure> {
+    async fn open(address: &Address, book: &'a mut Book, post: &'a Post) -> Result<Self, Failure> {
         let (docker, allowance) = address.client().map_err(|_| Failure::Protocol)?;
         let docker = within(docker.negotiate_version()).await?;
         let version = within(docker.version()).await?;
@@ -118,7 +115,7 @@ impl<'a> Session<'a> {
             docker,
             allowance,
             book,
-            view,
+            post,
             since,
             waiting: BTreeSet::new(),
             asking: FuturesUnordered::new(),
@@ -130,15 +127,15 @@ impl<'a> Session<'a> {
 
     /// Reads the list, tells it at once, and leaves to ask about what it does not hold.
     async fn list(&mut self) -> Result<(), Failure> {
-        let options = ListContainersOptionsBuilder::new().build();
+        let options = ListContainersOptionsBuilder::new().all(self.book.keeps_stopped()).build();
         let containers = within(self.docker.list_containers(Some(options))).await?;
         self.waiting.extend(self.book.list(containers));
         self.publish();
         Ok(())
     }
 
-    fn publish(&self) {
-        self.view.publish(self.book.snapshot());
+    fn publish(&mut self) {
+        self.post.publish(self.book.snapshot());
     }
 
     async fn follow(&mut self) -> Failure {
@@ -147,7 +144,7 @@ impl<'a> Session<'a> {
         let since = format!("{}.{:09}", since.as_secs(), since.subsec_nanos());
         let options = EventsOptionsBuilder::new().since(&since).filters(&filters).build();
         let mut events = Box::pin(self.docker.events(Some(options)));
-        self.view.connected(true);
+        self.post.connected(true);
         let mut resync = tokio::time::interval_at(Instant::now() + RESYNC, RESYNC);
         let mut rate = Rate::default();
         loop {
@@ -191,7 +188,7 @@ impl<'a> Session<'a> {
             Ok(inspected) => self.book.inspected(&id, inspected),
             // It was removed meanwhile, which an event tells too.
             Err(Failure::Refused) => {}
-            Err(failure) => self.view.failed(failure),
+            Err(failure) => self.post.failed(failure),
         }
         self.publish();
     }
@@ -205,18 +202,23 @@ impl<'a> Session<'a> {
         if rate.is_flood() {
             return Err(Failure::Flood);
         }
-        self.view.event();
+        self.post.event();
         match self.book.event(&event) {
-            Next::Ask(id) => {
-                self.waiting.insert(id);
-                if self.waiting.len() > MOST_WAITING {
-                    return Err(Failure::Flood);
-                }
+            Next::Ask(id) => return self.wait(id),
+            Next::PublishAndAsk(id) => {
+                self.publish();
+                return self.wait(id);
             }
             Next::Publish => self.publish(),
             Next::Nothing => {}
         }
         Ok(())
+    }
+
+    /// Has a container asked about as soon as its turn comes.
+    fn wait(&mut self, id: String) -> Result<(), Failure> {
+        self.waiting.insert(id);
+        if self.waiting.len() > MOST_WAITING { Err(Failure::Flood) } else { Ok(()) }
     }
 }
 

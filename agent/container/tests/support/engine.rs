@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -102,6 +103,13 @@ impl Engine {
     pub fn event(&self, action: &str, id: &str) {
         let event = format!(r#"{{"Type":"container","Action":"{action}","Actor":{{"ID":"{id}"}},"time":1700000100}}"#);
         let _ = self.events.send(format!("{event}\n"));
+    }
+
+    /// As [`event`](Self::event), now and with an exit code.
+    pub fn death(&self, id: &str, exit_code: i64) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let actor = format!(r#"{{"ID":"{id}","Attributes":{{"exitCode":"{exit_code}"}}}}"#);
+        let _ = self.events.send(format!(r#"{{"Type":"container","Action":"die","Actor":{actor},"time":{now}}}"#));
     }
 
     /// How often a path was asked for.
