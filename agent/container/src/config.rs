@@ -8,7 +8,7 @@ use agent_procfs::Root;
 use crate::sets::Sets;
 
 /// Everything that [`Containers`](crate::Containers) needs to know. The default watches this machine and the
-/// local Docker engine, as cAdvisor does.
+/// runtimes at their usual sockets, as cAdvisor does.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where /proc, /sys and / of the watched machine are.
@@ -17,6 +17,11 @@ pub struct Config {
     pub cgroup_root: Option<PathBuf>,
     /// Docker's address: `unix:///path` or `tcp://host:port` (`--docker`); `None` asks no engine.
     pub docker: Option<String>,
+    /// Podman's address, of the same form (`--podman`). The sockets of users who run it without root are then followed
+    /// too.
+    pub podman: Option<String>,
+    /// The folder with one of each user, where those sockets are: `UID/podman/podman.sock`.
+    pub user_runtimes: PathBuf,
     /// For how long containers that stopped are told of (`--container.stopped-for`); zero for not at all.
     pub stopped_for: Duration,
     /// Only containers and `/`, no slices, services and scopes (`--docker_only`).
@@ -42,6 +47,8 @@ impl Default for Config {
             root: Root::default(),
             cgroup_root: None,
             docker: Some("unix:///var/run/docker.sock".to_owned()),
+            podman: Some("unix:///var/run/podman/podman.sock".to_owned()),
+            user_runtimes: "/run/user".into(),
             stopped_for: Duration::from_secs(600),
             docker_only: false,
             raw_cgroup_prefixes: Vec::new(),

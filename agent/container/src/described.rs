@@ -87,6 +87,18 @@ pub(crate) struct Life {
     pub(crate) finished: Option<f64>,
 }
 
+/// How a container's cgroup is found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// By the id in its path, or else by where its first process is.
+    #[default]
+    Anywhere,
+    /// By the id in its path: without a cgroup of its own it is in that of somebody else.
+    ById,
+    /// By the id in its path, which begins like this: an engine that a user runs has no say elsewhere.
+    Under(Arc<str>),
+}
+
 /// What a runtime knows of one container.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Described {
@@ -107,14 +119,16 @@ pub(crate) struct Described {
     /// Out-of-memory kills that the engine told of.
     pub(crate) ooms: u64,
     pub(crate) life: Life,
-    /// Where its cgroup must be, for an engine whose word counts nowhere else.
-    pub(crate) within: Option<Arc<str>>,
+    pub(crate) place: Place,
 }
 
 impl Described {
     /// Whether it may be the container of this cgroup.
     pub(crate) fn may_be(&self, path: &str) -> bool {
-        self.within.as_deref().is_none_or(|within| path.starts_with(within))
+        match &self.place {
+            Place::Anywhere | Place::ById => true,
+            Place::Under(start) => path.starts_with(&**start),
+        }
     }
 
     /// Whether it has no processes.
@@ -320,7 +334,7 @@ mod tests {
 
     #[test]
     fn a_word_that_counts_in_one_place_only() {
-        let described = Described { within: Some("/user.slice/user-1000.slice/".into()), ..known("a") };
+        let described = Described { place: Place::Under("/user.slice/user-1000.slice/".into()), ..known("a") };
         assert!(described.may_be("/user.slice/user-1000.slice/user@1000.service/libpod-a.scope"));
         assert!(!described.may_be("/system.slice/docker-a.scope"));
         assert!(known("a").may_be("/docker/a"));

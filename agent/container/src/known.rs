@@ -8,7 +8,7 @@ use agent_procfs::Root;
 
 use crate::cgroups::{Cgroup, Key, Tree};
 use crate::config::{Config, LabelPolicy};
-use crate::described::State;
+use crate::described::{Place, State};
 use crate::identity;
 use crate::life::Stopped;
 use crate::runtimes::{Described, Snapshot, View};
@@ -168,7 +168,7 @@ impl Registry {
         let unplaced = self.snapshot.containers.values().filter(|described| !ids.contains_key(&*described.id));
         let mut text = Vec::new();
         let mut found = HashMap::new();
-        for described in unplaced {
+        for described in unplaced.filter(|described| described.place == Place::Anywhere) {
             let Some(pid) = described.pid else { continue };
             if self.root.read_into(&self.root.proc(format!("{pid}/cgroup")), &mut text).is_err() {
                 continue;
@@ -179,7 +179,6 @@ impl Registry {
                 .filter_map(|line| std::str::from_utf8(line).ok()?.splitn(3, ':').nth(2).filter(|path| path.len() > 1));
             if let Some(key) = paths.into_iter().find_map(|path| tree.find(path))
                 && let Some(cgroup) = tree.get(key)
-                && described.may_be(&cgroup.path)
             {
                 found.insert(cgroup.path.clone(), described.clone());
             }

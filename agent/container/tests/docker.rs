@@ -8,10 +8,10 @@ mod support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 
 use agent_container::{Config, Containers, InfoError};
-use support::{eventually, scrape, sum, values};
+use support::{busybox_tar, eventually, no_runtimes, run_with_input, scrape, sum, values};
 
 const DEFAULT: &str = "unix:///var/run/docker.sock";
 const IMAGE: &str = "atalaia-test/busybox:1";
@@ -37,27 +37,7 @@ impl Engine {
 
     /// An image of Debian's static busybox and links to it.
     fn import(&self) {
-        let busybox = ["/bin/busybox", "/usr/bin/busybox"].into_iter().find(|path| Path::new(path).exists());
-        let busybox = busybox.expect("busybox is missing: run `make setup`");
-        let folder = tempfile::tempdir().unwrap();
-        fs::create_dir(folder.path().join("bin")).unwrap();
-        fs::copy(busybox, folder.path().join("bin/busybox")).unwrap();
-        for applet in ["sh", "sleep", "dd", "ping", "cat", "sync"] {
-            std::os::unix::fs::symlink("busybox", folder.path().join("bin").join(applet)).unwrap();
-        }
-        let mut tar = Command::new("tar")
-            .args(["-C"])
-            .arg(folder.path())
-            .args(["-c", "."])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let import = self.command(&["import", "-", IMAGE]).stdin(tar.stdout.take().unwrap()).output().unwrap();
-        assert!(
-            import.status.success() && tar.wait().unwrap().success(),
-            "{}",
-            String::from_utf8_lossy(&import.stderr)
-        );
+        run_with_input(&mut self.command(&["import", "-", IMAGE]), &busybox_tar());
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
@@ -113,7 +93,7 @@ fn label(name: &str) -> String {
 }
 
 fn watch(host: &str) -> Containers {
-    let config = Config { docker: Some(host.to_owned()), ..Config::default() };
+    let config = Config { docker: Some(host.to_owned()), ..no_runtimes() };
     let containers = Containers::new(config).unwrap();
     containers.start().unwrap();
     containers

@@ -231,6 +231,32 @@ async fn events_without_end() {
     case.await_failure("flood");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_users_podman_has_no_say_about_the_containers_of_others() {
+    let machine = Machine::new();
+    machine.add_container(A);
+    machine.add_cgroup(&format!("user.slice/user-1000.slice/user@1000.service/user.slice/libpod-{B}.scope"));
+    let users = machine.path("users");
+    let engine = Engine::at(&users.join("1000/podman/podman.sock"));
+    engine.containers(&[(A, "lie"), (B, "mine")]);
+    let podman = Some(format!("unix://{}/none.sock", users.display()));
+    let containers = Containers::new(Config { podman, user_runtimes: users, ..machine.config() }).unwrap();
+    containers.start().unwrap();
+    let page = eventually("the user's name", || {
+        let page = scrape(&containers);
+        (values(&page, MEMORY, &["name=\"mine\"", &format!("libpod-{B}.scope\"")]).len() == 1).then_some(page)
+    });
+    assert!(!page.contains("lie"), "{page}");
+    assert_eq!(values(&page, MEMORY, &[&format!("{{id=\"/docker/{A}\"}}")]), [16384.0]);
+    let connected = "atalaia_container_runtime_connected";
+    assert_eq!(values(&page, connected, &["runtime=\"podman:1000\""]).len(), 1);
+    assert_eq!(
+        values(&page, connected, &["runtime=\"podman\""]).len(),
+        0,
+        "of a runtime that was never there nothing is told"
+    );
+}
+
 #[test]
 fn an_address_that_can_never_work() {
     let config = Config { docker: Some("docker.sock".to_owned()), ..Config::default() };

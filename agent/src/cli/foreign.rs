@@ -146,7 +146,6 @@ pub const CADVISOR_VALUES: &[&str] = &[
     "max_housekeeping_interval",
     "max_procs",
     "perf_events_config",
-    "podman",
     "referenced_reset_interval",
     "resctrl_interval",
     "stderrthreshold",

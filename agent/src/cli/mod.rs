@@ -209,10 +209,11 @@ fn container_addresses(matches: &ArgMatches) -> Result<Vec<String>, FlagError> {
 fn containers(matches: &ArgMatches, root: Root) -> Result<Containers, FlagError> {
     let sets = Sets::from_flags(&text(matches, "disable_metrics"), &text(matches, "enable_metrics"));
     let sets = sets.map_err(|error| FlagError(format!("--disable_metrics or --enable_metrics: {error}")))?;
-    let docker = text(matches, "docker");
+    let address = |flag| Some(text(matches, flag)).filter(|address| !address.is_empty());
     Ok(Containers {
         root,
-        docker: (!docker.is_empty()).then_some(docker),
+        docker: address("docker"),
+        podman: address("podman"),
         stopped_for: length(matches, "container.stopped-for"),
         docker_only: switch(matches, "docker_only") == Some(true),
         raw_cgroup_prefixes: comma_separated(&text(matches, "raw_cgroup_prefix_whitelist")),
@@ -297,7 +298,8 @@ mod tests {
         assert_eq!(ours.root, theirs.root);
         assert_eq!(ours.collectors, theirs.collectors);
         let (ours, theirs) = (ours.containers.unwrap(), Containers::default());
-        assert_eq!((ours.docker, ours.stopped_for), (theirs.docker, theirs.stopped_for));
+        assert_eq!((ours.docker, ours.podman), (theirs.docker, theirs.podman));
+        assert_eq!(ours.stopped_for, theirs.stopped_for);
         assert!(ok("").ignored.is_empty());
     }
 

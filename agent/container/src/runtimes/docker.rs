@@ -24,10 +24,11 @@ use futures_util::{Stream, StreamExt};
 use tokio::time::{Instant, timeout};
 
 use self::book::{Book, Next};
-use self::transport::Address;
+pub(super) use self::transport::Address;
 use super::{Built, Engine, Failure, Post, Runtime, Spec, View, follow};
 use crate::Error;
 use crate::config::Config;
+use crate::described::Place;
 
 pub(super) const SPEC: Spec = Spec { name: "docker", build };
 
@@ -48,8 +49,8 @@ const EVENTS: &[&str] =
 
 fn build(config: &Config) -> Result<Built, Error> {
     let Some(address) = &config.docker else { return Ok(None) };
-    let parsed = Address::parse(address).map_err(|reason| Error::DockerAddress { address: address.clone(), reason })?;
-    Ok(Some(Box::new(Docker { client: Client::new(parsed, config.stopped_for) })))
+    let address = Address::of(SPEC.name, address)?;
+    Ok(Some(Box::new(Docker { client: Client::of_docker(address, config.stopped_for) })))
 }
 
 struct Docker {
@@ -67,22 +68,31 @@ impl Runtime for Docker {
 pub(super) struct Client {
     address: Address,
     book: Book,
+    is_docker: bool,
 }
 
 impl Client {
-    /// Keeps containers that stopped for so long.
-    pub(super) fn new(address: Address, stopped_for: Duration) -> Self {
-        Self { address, book: Book::new(stopped_for, None) }
+    /// Docker's own, which keeps containers that stopped for so long.
+    fn of_docker(address: Address, stopped_for: Duration) -> Self {
+        Self { address, book: Book::new(stopped_for, Place::Anywhere), is_docker: true }
+    }
+
+    /// Podman, whose cgroups are found so.
+    pub(super) fn of_podman(address: Address, stopped_for: Duration, place: Place) -> Self {
+        Self { address, book: Book::new(stopped_for, place), is_docker: false }
     }
 }
 
 impl Engine for Client {
     fn awaited_socket(&self) -> Option<PathBuf> {
-        None
+        match &self.address {
+            Address::Unix(path) if !self.is_docker => Some(path.clone()),
+            _ => None,
+        }
     }
 
     async fn session(&mut self, post: &Post) -> Failure {
-        match Session::open(&self.address, &mut self.book, post).await {
+        match Session::open(self, post).await {
             Ok(mut session) => session.follow().await,
             Err(failure) => failure,
         }
@@ -102,19 +112,21 @@ struct Session<'a> {
     asking: FuturesUnordered<Pin<Box<dyn Future<Output = Answer> + Send>>>,
     /// Containers being asked about, and whether an event came meanwhile.
     asked: HashMap<String, bool>,
+    is_docker: bool,
 }
 
 impl<'a> Session<'a> {
-    async fn open(address: &Address, book: &'a mut Book, post: &'a Post) -> Result<Self, Failure> {
-        let (docker, allowance) = address.client().map_err(|_| Failure::Protocol)?;
+    async fn open(client: &'a mut Client, post: &'a Post) -> Result<Self, Failure> {
+        let (docker, allowance) = client.address.client().map_err(|_| Failure::Protocol)?;
         let docker = within(docker.negotiate_version()).await?;
         let version = within(docker.version()).await?;
-        book.version = version.version;
+        client.book.version = version.version;
         let since = SystemTime::now();
         let mut session = Self {
             docker,
             allowance,
-            book,
+            book: &mut client.book,
+            is_docker: client.is_docker,
             post,
             since,
             waiting: BTreeSet::new(),
@@ -139,7 +151,11 @@ impl<'a> Session<'a> {
     }
 
     async fn follow(&mut self) -> Failure {
-        let filters = HashMap::from([("type", vec!["container"]), ("event", EVENTS.to_vec())]);
+        let mut filters = HashMap::from([("type", vec!["container"])]);
+        // Podman compares these words with its own, which are others.
+        if self.is_docker {
+            filters.insert("event", EVENTS.to_vec());
+        }
         let since = self.since.duration_since(UNIX_EPOCH).unwrap_or_default();
         let since = format!("{}.{:09}", since.as_secs(), since.subsec_nanos());
         let options = EventsOptionsBuilder::new().since(&since).filters(&filters).build();

@@ -5,6 +5,7 @@
 //! engine that is away, hangs or lies costs names and labels, never figures.
 
 mod docker;
+mod podman;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -36,7 +37,7 @@ pub(crate) struct Spec {
 }
 
 /// All runtimes. Of two that claim one container the first has the word.
-pub(crate) const RUNTIMES: &[&Spec] = &[&docker::SPEC];
+pub(crate) const RUNTIMES: &[&Spec] = &[&docker::SPEC, &podman::SPEC];
 
 /// Follows one engine, or all of one kind.
 pub(crate) trait Runtime: Send {

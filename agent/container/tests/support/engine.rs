@@ -44,9 +44,15 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Listens on a socket in a folder.
+    /// Listens on `docker.sock` in a folder.
     pub fn start(folder: &Path) -> Self {
-        let socket = folder.join("docker.sock");
+        Self::at(&folder.join("docker.sock"))
+    }
+
+    /// Listens on a socket.
+    pub fn at(socket: &Path) -> Self {
+        let socket = socket.to_owned();
+        std::fs::create_dir_all(socket.parent().unwrap()).unwrap();
         let _ = std::fs::remove_file(&socket);
         let listener = UnixListener::bind(&socket).unwrap();
         let state = Arc::new(State::default());

@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::super::{Described, Health, Network, Snapshot};
-use crate::described::{Life, Roll, State, seconds_now};
+use crate::described::{Life, Place, Roll, State, seconds_now};
 use crate::identity::is_container_id;
 
 /// All containers that run, and those that stopped and are still told of.
@@ -20,9 +20,8 @@ use crate::identity::is_container_id;
 pub(super) struct Book {
     roll: Roll,
     pub(super) version: Option<String>,
-    /// Where the cgroups must be, for an engine whose word counts nowhere else. The folders that it names are then not
-    /// looked into either.
-    within: Option<Arc<str>>,
+    /// How the cgroups are found. Where that is bounded, the folders that the engine names are not looked into either.
+    place: Place,
 }
 
 /// What an event asks for.
@@ -38,9 +37,9 @@ pub(super) enum Next {
 }
 
 impl Book {
-    /// An empty one that keeps what stopped for so long, of an engine whose word counts in cgroups under `within`.
-    pub(super) fn new(stopped_for: Duration, within: Option<Arc<str>>) -> Self {
-        Self { roll: Roll::new(stopped_for), version: None, within }
+    /// An empty one that keeps what stopped for so long, of an engine whose cgroups are found so.
+    pub(super) fn new(stopped_for: Duration, place: Place) -> Self {
+        Self { roll: Roll::new(stopped_for), version: None, place }
     }
 
     pub(super) fn snapshot(&mut self) -> Snapshot {
@@ -64,7 +63,7 @@ impl Book {
             let Some(state) = state_in(&summary) else { continue };
             if state.is_up() || state == State::Restarting {
                 to_ask.push(id.clone());
-                let described = Described { within: self.within.clone(), ..summarised(&id, summary, state, known) };
+                let described = Described { place: self.place.clone(), ..summarised(&id, summary, state, known) };
                 running.insert(described.id.clone(), Arc::new(described));
             } else if known.is_none_or(|known| !known.is_down()) && self.ended_lately(&summary) {
                 to_ask.push(id);
@@ -106,10 +105,10 @@ impl Book {
             pid: state.pid.filter(|_| runs).and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0),
             health: health_of(&state),
             network: network(host_config.network_mode.as_deref()),
-            upper_dir: if self.within.is_none() { of_driver() } else { None },
+            upper_dir: if matches!(self.place, Place::Under(_)) { None } else { of_driver() },
             ooms: known.map_or(0, |known| known.ooms),
             life,
-            within: self.within.clone(),
+            place: self.place.clone(),
         };
         self.roll.put(described);
     }
@@ -248,7 +247,7 @@ fn summarised(id: &str, summary: ContainerSummary, state: State, known: Option<&
         upper_dir: known.and_then(|known| known.upper_dir.clone()),
         ooms: known.map_or(0, |known| known.ooms),
         life: Life { state: Some(state), ..known.map(|known| known.life).unwrap_or_default() },
-        within: None,
+        place: Place::default(),
     }
 }
 
@@ -287,7 +286,7 @@ mod tests {
     use super::*;
 
     fn book() -> Book {
-        Book::new(Duration::from_secs(600), None)
+        Book::new(Duration::from_secs(600), Place::Anywhere)
     }
 
     fn id(digit: char) -> String {

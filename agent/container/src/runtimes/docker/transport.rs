@@ -18,6 +18,8 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
+use crate::Error;
+
 /// The list of some ten thousand containers has this size.
 const LARGEST_ANSWER: u64 = 32 << 20;
 /// Bytes of the event stream in which at least one event must end.
@@ -27,13 +29,18 @@ const NEWEST: ClientVersion = ClientVersion { major_version: 1, minor_version: 5
 
 /// Where an engine listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Address {
+pub(in super::super) enum Address {
     Unix(PathBuf),
     Tcp(String),
 }
 
 impl Address {
-    pub(super) fn parse(address: &str) -> Result<Self, &'static str> {
+    /// As configured for a runtime.
+    pub(in super::super) fn of(runtime: &'static str, address: &str) -> Result<Self, Error> {
+        Self::parse(address).map_err(|reason| Error::Address { runtime, address: address.to_owned(), reason })
+    }
+
+    fn parse(address: &str) -> Result<Self, &'static str> {
         if let Some(path) = address.strip_prefix("unix://") {
             return match path.starts_with('/') {
                 true => Ok(Self::Unix(path.into())),
