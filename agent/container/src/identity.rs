@@ -19,6 +19,11 @@ pub(crate) fn container_of_path(path: &str) -> Option<&str> {
     is_container_id(name).then_some(name)
 }
 
+/// Whether a container's cgroup bears CRI-O's prefix.
+pub(crate) fn is_of_crio(path: &str) -> bool {
+    path.rsplit('/').next().is_some_and(|last| last.starts_with("crio-"))
+}
+
 /// 64 hexadecimal digits, lower case.
 pub(crate) fn is_container_id(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))

@@ -96,6 +96,8 @@ impl Registry {
         self.tree = Some(tree.generation);
         self.word = word;
         self.snapshot = snapshot;
+        let of_crio = |key: &Key| tree.get(*key).filter(|cgroup| identity::is_of_crio(&cgroup.path))?.container.clone();
+        view.found_of_crio(tree.keys().iter().filter_map(of_crio).collect());
         let by_path = self.found_by_process(tree);
         let mut before = std::mem::take(&mut self.known);
         for key in tree.keys() {

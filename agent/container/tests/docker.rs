@@ -406,6 +406,37 @@ async fn the_result_of_a_health_check_is_told() {
     eventually("a good check", || is("healthy"));
 }
 
+/// Docker's containers are containerd's too, in a namespace that it may be told to look into. It is only read.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_of_two_runtimes_is_told_once() {
+    // Debian's, the engine's own, and that of provisioning/local/docker-engine.sh.
+    let sockets = [
+        "/run/containerd/containerd.sock",
+        "/var/run/docker/containerd/containerd.sock",
+        "/run/atalaia-docker/containerd/containerd.sock",
+    ];
+    let socket =
+        sockets.into_iter().find(|socket| Path::new(socket).exists()).expect("no socket of the engine's containerd");
+    let mut engine = Engine::on(DEFAULT);
+    let id = engine.run("both", &[], "sleep 1000");
+    let containerd =
+        Config { containerd: Some(socket.to_owned()), containerd_namespaces: vec!["moby".to_owned()], ..no_runtimes() };
+    let alone = Containers::new(containerd.clone()).unwrap();
+    alone.start().unwrap();
+    let by_id = format!("name=\"{id}\"");
+    eventually("containerd's name", || {
+        (values(&scrape(&alone), "container_memory_usage_bytes", &[&by_id]).len() == 1).then_some(())
+    });
+    let both = Containers::new(Config { docker: Some(DEFAULT.to_owned()), ..containerd }).unwrap();
+    both.start().unwrap();
+    eventually("both runtimes", || {
+        (values(&scrape(&both), "atalaia_container_runtime_connected", &[]) == [1.0, 1.0]).then_some(())
+    });
+    let page = scrape(&both);
+    assert_eq!(values(&page, "container_memory_usage_bytes", &[&id]).len(), 1, "once");
+    assert_eq!(values(&page, "container_memory_usage_bytes", &[&id, &label("both")]).len(), 1, "by Docker's name");
+}
+
 /// An engine of the test's own that lets containers run on without it, on a socket in a folder.
 struct PrivateEngine {
     folder: tempfile::TempDir,

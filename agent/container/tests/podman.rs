@@ -77,6 +77,11 @@ impl Drop for Podman {
 async fn containers_have_names_and_ends() {
     let mut podman = Podman::new();
     let web = podman.run("web", &["--label", "com.example.tier=front", "--memory=32m"], "sleep 1000");
+    podman.run("before", &[], "exit 4");
+    eventually("the end of one that nobody watches", || {
+        let state = run(podman.command().args(["inspect", "--format", "{{.State.Status}}", "before"]));
+        (state == "exited").then_some(())
+    });
     podman.serve();
     let containers = podman.watch();
     let path = format!("/libpod_parent/libpod-{web}\"");
@@ -96,6 +101,10 @@ async fn containers_have_names_and_ends() {
     assert_eq!(values(&page, "container_spec_memory_limit_bytes", &[&path]), [33_554_432.0]);
     assert_eq!(values(&page, "atalaia_container_runtime_info", &["runtime=\"podman\"", "version=\"4"]).len(), 1);
     assert_eq!(values(&page, "atalaia_container_runtime_connected", &["runtime=\"podman\""]), [1.0]);
+
+    eventually("the end of one that stopped before", || {
+        (values(&scrape(&containers), "container_last_exit_code", &["name=\"before\""]) == [4.0]).then_some(())
+    });
 
     podman.run("short", &[], "sleep 1; exit 3");
     let short = eventually("the end of one that came later", || {

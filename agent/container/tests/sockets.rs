@@ -231,6 +231,45 @@ async fn events_without_end() {
     case.await_failure("flood");
 }
 
+/// What engines of other versions answer about a container, as far as it differs: with the older image store, with
+/// containerd's, and with that of version 29, which has another place for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn engines_of_other_versions() {
+    let cases = [
+        ("20.10.24", 12, 41, r#""GraphDriver":{"Data":{"UpperDir":"/none"},"Name":"overlay2"}"#),
+        ("25.0.3", 24, 44, r#""GraphDriver":{"Data":{"UpperDir":"/none"},"Name":"overlay2"}"#),
+        (
+            "28.5.1",
+            24,
+            51,
+            r#""GraphDriver":{"Data":null,"Name":"overlayfs"},"ImageManifestDescriptor":
+            {"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:01","size":1}"#,
+        ),
+        ("29.1.0", 44, 52, r#""Storage":{"RootFS":{"Snapshot":{"Name":"overlayfs"}}}"#),
+        ("99.0.0", 60, 70, r#""Storage":{"SomethingElse":{}},"News":[1]"#),
+    ];
+    for (version, oldest, newest, store) in cases {
+        let case = Case::new();
+        let engine = case.engine();
+        engine.version(version, oldest, newest);
+        engine.containers(&[(A, "web")]);
+        let answer = format!(
+            r#"{{"Id":"{A}","Name":"/web","Created":"2023-11-14T22:13:20Z","RestartCount":1,{store},
+            "State":{{"Status":"running","Running":true,"Pid":4242,"StartedAt":"2023-11-14T22:13:25Z",
+            "FinishedAt":"0001-01-01T00:00:00Z"}},"Config":{{"Image":"shop/web:1","Labels":null}},
+            "HostConfig":{{"NetworkMode":"bridge"}}}}"#
+        );
+        engine.reply(&format!("/containers/{A}/json"), Reply::Json(answer));
+        eventually(version, || {
+            let page = scrape(&case.containers);
+            let started = values(&page, "container_start_time_seconds", &["name=\"web\"", "image=\"shop/web:1\""]);
+            (started == [1_700_000_005.0] && values(&page, "container_restarts_total", &["web"]) == [1.0]).then_some(())
+        });
+        let told = format!("dockerVersion=\"{version}\"");
+        assert_eq!(values(&scrape(&case.containers), "cadvisor_version_info", &[&told]), [1.0]);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_users_podman_has_no_say_about_the_containers_of_others() {
     let machine = Machine::new();

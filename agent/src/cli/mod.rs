@@ -214,6 +214,10 @@ fn containers(matches: &ArgMatches, root: Root) -> Result<Containers, FlagError>
         root,
         docker: address("docker"),
         podman: address("podman"),
+        containerd: address("containerd"),
+        crio: address("crio"),
+        crio_timeout: length(matches, "crio_client_timeout"),
+        containerd_namespaces: comma_separated(&text(matches, "containerd-namespace")),
         stopped_for: length(matches, "container.stopped-for"),
         docker_only: switch(matches, "docker_only") == Some(true),
         raw_cgroup_prefixes: comma_separated(&text(matches, "raw_cgroup_prefix_whitelist")),
@@ -299,6 +303,9 @@ mod tests {
         assert_eq!(ours.collectors, theirs.collectors);
         let (ours, theirs) = (ours.containers.unwrap(), Containers::default());
         assert_eq!((ours.docker, ours.podman), (theirs.docker, theirs.podman));
+        assert_eq!((ours.containerd, ours.crio), (theirs.containerd, theirs.crio));
+        assert_eq!(ours.crio_timeout, theirs.crio_timeout);
+        assert_eq!(ours.containerd_namespaces, theirs.containerd_namespaces);
         assert_eq!(ours.stopped_for, theirs.stopped_for);
         assert!(ok("").ignored.is_empty());
     }
@@ -345,13 +352,19 @@ mod tests {
     fn cadvisors_command_line_is_understood() {
         let options = ok("-docker_only -logtostderr=true --housekeeping_interval=10s --v=2 \
              --store_container_labels=false --whitelisted_container_labels=a,b --disable_metrics=disk,tcp \
-             --raw_cgroup_prefix_whitelist=/system.slice --port=0 --listen_ip=127.0.0.1 --docker=");
+             --raw_cgroup_prefix_whitelist=/system.slice --port=0 --listen_ip=127.0.0.1 --docker= \
+             --podman=unix:///p.sock --containerd=/c.sock --containerd-namespace=default,moby \
+             --crio_client_timeout=2s");
         let containers = options.settings.containers.unwrap();
         assert!(containers.docker_only);
         assert!(!containers.labels.store_all);
         assert_eq!(containers.labels.allowed, ["a", "b"]);
         assert_eq!(containers.raw_cgroup_prefixes, ["/system.slice"]);
         assert_eq!(containers.docker, None);
+        assert_eq!(containers.podman.as_deref(), Some("unix:///p.sock"));
+        assert_eq!(containers.containerd.as_deref(), Some("/c.sock"));
+        assert_eq!(containers.containerd_namespaces, ["default", "moby"]);
+        assert_eq!(containers.crio_timeout, Duration::from_secs(2));
         assert_eq!(options.settings.container_listen, ["127.0.0.1:0"]);
         assert_eq!(options.ignored, ["--logtostderr", "--housekeeping_interval", "--v"]);
     }

@@ -25,7 +25,8 @@ use tokio::time::{Instant, timeout};
 
 use self::book::{Book, Next};
 pub(super) use self::transport::Address;
-use super::{Built, Engine, Failure, Post, Runtime, Spec, View, follow};
+use self::transport::NEWEST;
+use super::{Built, Engine, Failure, Post, Rate, Runtime, Spec, View, follow};
 use crate::Error;
 use crate::config::Config;
 use crate::described::Place;
@@ -40,12 +41,16 @@ const RESYNC: Duration = Duration::from_secs(300);
 const QUESTIONS: usize = 4;
 /// More containers than these waiting to be asked about are dropped for a new list.
 const MOST_WAITING: usize = 4096;
-/// More events than these in one second are a flood; a machine that starts ten containers a second makes about 40.
-const MOST_EVENTS: u32 = 2000;
 /// What happens to containers that matters here. Starting and stopping of processes in them, and what health checks
 /// do all the time, stays on the engine's side.
 const EVENTS: &[&str] =
     &["start", "restart", "die", "oom", "rename", "update", "pause", "unpause", "destroy", "health_status"];
+
+/// States of interest. Each engine refuses words that it does not know, and has more that are none of Docker's.
+const DOCKERS_UP: &[&str] = &["running", "paused", "restarting"];
+const DOCKERS_ENDED: &[&str] = &["exited", "dead"];
+const PODMANS_UP: &[&str] = &["running", "paused"];
+const PODMANS_ENDED: &[&str] = &["exited"];
 
 fn build(config: &Config) -> Result<Built, Error> {
     let Some(address) = &config.docker else { return Ok(None) };
@@ -113,13 +118,17 @@ struct Session<'a> {
     /// Containers being asked about, and whether an event came meanwhile.
     asked: HashMap<String, bool>,
     is_docker: bool,
+    /// States in which a container is listed, and those in which it is if what stopped is of interest.
+    up: &'static [&'static str],
+    ended: &'static [&'static str],
 }
 
 impl<'a> Session<'a> {
     async fn open(client: &'a mut Client, post: &'a Post) -> Result<Self, Failure> {
-        let (docker, allowance) = client.address.client().map_err(|_| Failure::Protocol)?;
-        let docker = within(docker.negotiate_version()).await?;
+        let (docker, _) = client.address.client(NEWEST).map_err(|_| Failure::Protocol)?;
         let version = within(docker.version()).await?;
+        let spoken = transport::spoken(version.api_version.as_deref(), version.min_api_version.as_deref());
+        let (docker, allowance) = client.address.client(spoken).map_err(|_| Failure::Protocol)?;
         client.book.version = version.version;
         let since = SystemTime::now();
         let mut session = Self {
@@ -127,6 +136,8 @@ impl<'a> Session<'a> {
             allowance,
             book: &mut client.book,
             is_docker: client.is_docker,
+            up: if client.is_docker { DOCKERS_UP } else { PODMANS_UP },
+            ended: if client.is_docker { DOCKERS_ENDED } else { PODMANS_ENDED },
             post,
             since,
             waiting: BTreeSet::new(),
@@ -139,7 +150,9 @@ impl<'a> Session<'a> {
 
     /// Reads the list, tells it at once, and leaves to ask about what it does not hold.
     async fn list(&mut self) -> Result<(), Failure> {
-        let options = ListContainersOptionsBuilder::new().all(self.book.keeps_stopped()).build();
+        let ended = if self.book.keeps_stopped() { self.ended } else { &[] };
+        let filters = HashMap::from([("status", [self.up, ended].concat())]);
+        let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
         let containers = within(self.docker.list_containers(Some(options))).await?;
         self.waiting.extend(self.book.list(containers));
         self.publish();
@@ -235,24 +248,6 @@ impl<'a> Session<'a> {
     fn wait(&mut self, id: String) -> Result<(), Failure> {
         self.waiting.insert(id);
         if self.waiting.len() > MOST_WAITING { Err(Failure::Flood) } else { Ok(()) }
-    }
-}
-
-/// Counts events by the second.
-#[derive(Default)]
-struct Rate {
-    second: Option<Instant>,
-    count: u32,
-}
-
-impl Rate {
-    fn is_flood(&mut self) -> bool {
-        if self.second.is_none_or(|second| second.elapsed() >= Duration::from_secs(1)) {
-            self.second = Some(Instant::now());
-            self.count = 0;
-        }
-        self.count += 1;
-        self.count > MOST_EVENTS
     }
 }
 

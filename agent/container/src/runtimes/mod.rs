@@ -4,10 +4,12 @@
 //! on a task of its own and publishes what it knows; a scrape reads the last word of all and waits for nothing. An
 //! engine that is away, hangs or lies costs names and labels, never figures.
 
+mod containerd;
+mod crio;
 mod docker;
 mod podman;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -16,6 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use parking_lot::{Mutex, RwLock};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::Error;
@@ -24,6 +27,8 @@ pub(crate) use crate::described::{Described, Health, Network, Snapshot};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+/// More events than these in one second are a flood; a machine that starts ten containers a second makes about 40.
+const MOST_EVENTS: u32 = 2000;
 
 /// A runtime, if the configuration wants it.
 pub(crate) type Built = Option<Box<dyn Runtime>>;
@@ -37,7 +42,7 @@ pub(crate) struct Spec {
 }
 
 /// All runtimes. Of two that claim one container the first has the word.
-pub(crate) const RUNTIMES: &[&Spec] = &[&docker::SPEC, &podman::SPEC];
+pub(crate) const RUNTIMES: &[&Spec] = &[&docker::SPEC, &podman::SPEC, &containerd::SPEC, &crio::SPEC];
 
 /// Follows one engine, or all of one kind.
 pub(crate) trait Runtime: Send {
@@ -115,6 +120,25 @@ impl Failure {
             Self::Flood => "flood",
             Self::Ended => "ended",
         }
+    }
+}
+
+/// Counts events by the second.
+#[derive(Default)]
+pub(crate) struct Rate {
+    second: Option<Instant>,
+    count: u32,
+}
+
+impl Rate {
+    /// Counts one; says whether it is too many.
+    pub(crate) fn is_flood(&mut self) -> bool {
+        if self.second.is_none_or(|second| second.elapsed() >= Duration::from_secs(1)) {
+            self.second = Some(Instant::now());
+            self.count = 0;
+        }
+        self.count += 1;
+        self.count > MOST_EVENTS
     }
 }
 
@@ -206,6 +230,8 @@ pub(crate) struct View {
     posts: RwLock<Vec<Arc<Post>>>,
     word: Arc<AtomicU64>,
     merged: Mutex<(u64, Arc<Snapshot>)>,
+    /// Ids of CRI-O's containers, as their cgroups say.
+    pub(crate) of_crio: watch::Sender<BTreeSet<Arc<str>>>,
 }
 
 impl View {
@@ -232,6 +258,17 @@ impl View {
     /// Those that are open now.
     pub(crate) fn posts(&self) -> Vec<Arc<Post>> {
         self.posts.read().clone()
+    }
+
+    /// Tells which containers of CRI-O have cgroups.
+    pub(crate) fn found_of_crio(&self, ids: BTreeSet<Arc<str>>) {
+        self.of_crio.send_if_modified(|known| {
+            let is_new = *known != ids;
+            if is_new {
+                *known = ids;
+            }
+            is_new
+        });
     }
 
     /// The last word of all as one, and a number that grows with each. A container that two of them claim is told once.

@@ -32,6 +32,8 @@ pub struct State {
     replies: Mutex<HashMap<String, Reply>>,
     asked: Mutex<Vec<String>>,
     streams: AtomicUsize,
+    /// The oldest and the newest minor version that it has.
+    versions: Mutex<(u32, u32)>,
 }
 
 /// A running engine; dropping it closes its socket and all connections.
@@ -68,13 +70,20 @@ impl Engine {
             }
         });
         let engine = Self { state, events, accept, connections, socket };
-        engine.reply("/version", Reply::Json(r#"{"Version":"20.10.24","ApiVersion":"1.41"}"#.to_owned()));
+        engine.version("20.10.24", 12, 41);
         engine.containers(&[]);
         engine
     }
 
     pub fn address(&self) -> String {
         format!("unix://{}", self.socket.display())
+    }
+
+    /// It is of this version, and has the interface from one minor version to the other.
+    pub fn version(&self, version: &str, oldest: u32, newest: u32) {
+        *self.state.versions.lock() = (oldest, newest);
+        let answer = format!(r#"{{"Version":"{version}","ApiVersion":"1.{newest}","MinAPIVersion":"1.{oldest}"}}"#);
+        self.reply("/version", Reply::Json(answer));
     }
 
     pub fn reply(&self, path: &str, reply: Reply) {
@@ -153,13 +162,14 @@ async fn serve(mut stream: UnixStream, state: Arc<State>, mut events: broadcast:
     let path = target.split('?').next().unwrap();
     // As the real one, it refuses what it does not have.
     let (version, path) = match path.strip_prefix("/v1.").and_then(|rest| rest.split_once('/')) {
-        Some((minor, path)) => (minor.parse::<u32>().unwrap(), format!("/{path}")),
-        None => (0, path.to_owned()),
+        Some((minor, path)) => (Some(minor.parse::<u32>().unwrap()), format!("/{path}")),
+        None => (None, path.to_owned()),
     };
+    let (oldest, newest) = *state.versions.lock();
     state.asked.lock().push(path.clone());
     let planned = state.replies.lock().get(&path).cloned();
     let reply = match planned {
-        _ if version > 41 => Reply::Status(400),
+        _ if version.is_some_and(|version| version < oldest || version > newest) => Reply::Status(400),
         Some(reply) => reply,
         None if path == "/events" => {
             state.streams.fetch_add(1, Ordering::SeqCst);

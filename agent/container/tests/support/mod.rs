@@ -190,7 +190,7 @@ impl Machine {
 
 /// A configuration that watches this machine and asks no runtime.
 pub fn no_runtimes() -> Config {
-    Config { docker: None, podman: None, ..Config::default() }
+    Config { docker: None, podman: None, containerd: None, crio: None, ..Config::default() }
 }
 
 fn set_times(folder: &Path, time: SystemTime) {
