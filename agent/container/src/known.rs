@@ -238,19 +238,31 @@ impl Registry {
     /// Containers that have no cgroup, or none any more, and ended not long before `now` (seconds since 1970) or had
     /// kills; by labels. One whose cgroup was never seen has its id where the others have a path.
     pub(crate) fn stopped(&self, tree: &Tree, now: f64) -> Vec<Stopped> {
+        let may_have_stopped = |described: &&Arc<Described>| described.is_down() || self.kills_of(described) > 0;
+        let candidates: Vec<_> = self.snapshot.containers.values().filter(may_have_stopped).collect();
+        if candidates.is_empty() {
+            return Vec::new();
+        }
         let here: HashSet<&str> =
             self.known.values().filter_map(|known| known.described.as_ref()).map(|described| &*described.id).collect();
-        let gone = self.snapshot.containers.values().filter(|described| !here.contains(&*described.id));
+        let gone = candidates.into_iter().filter(|described| !here.contains(&*described.id));
         let mut all: Vec<_> = gone.filter_map(|described| self.one_stopped(described, tree, now)).collect();
         all.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
         all
     }
 
+    /// By the kernel's count over all cgroups of the container's path, or the runtime's where that is higher.
+    fn kills_of(&self, described: &Described) -> u64 {
+        let kills = self.paths.get(&described.id).and_then(|path| self.kills.get(path));
+        kills.map_or(0, |kills| kills.before + kills.last).max(described.ooms)
+    }
+
     fn one_stopped(&self, described: &Arc<Described>, tree: &Tree, now: f64) -> Option<Stopped> {
         let is_told = described.ended_within(self.stopped_for, now);
         let path = self.paths.get(&described.id);
-        let kills = path.filter(|path| tree.find(path).is_none()).and_then(|path| self.kills.get(path));
-        let kills = kills.map_or(0, |kills| kills.before + kills.last).max(described.ooms);
+        // Where another container has the path now, the kills there are that one's.
+        let is_free = path.is_none_or(|path| tree.find(path).is_none());
+        let kills = if is_free { self.kills_of(described) } else { described.ooms };
         let is_removed = described.life.state == Some(State::Removed);
         let keeps_kills = kills > 0 && !is_removed;
         (is_told || keeps_kills).then(|| Stopped {

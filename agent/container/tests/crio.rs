@@ -1,5 +1,4 @@
-//! CRI-O by recorded answers, in the form in which its `/info` and `/containers/ID` give them, from a socket of the
-//! test's own.
+//! CRI-O by answers of the form that its `/info` and `/containers/ID` have, from a socket of the test's own.
 #![allow(clippy::unwrap_used)]
 
 mod support;

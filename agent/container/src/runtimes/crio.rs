@@ -141,8 +141,8 @@ async fn whole(mut body: Incoming) -> Result<Vec<u8>, Failure> {
 /// That it is CRI-O which answers.
 #[derive(Deserialize)]
 struct Info {
-    #[serde(rename = "storage_driver")]
-    _storage_driver: String,
+    #[serde(rename = "cgroup_driver")]
+    _cgroup_driver: String,
 }
 
 /// What is told of one container.
@@ -158,6 +158,9 @@ struct Answer {
     created_time: i64,
     #[serde(default)]
     labels: Option<BTreeMap<String, String>>,
+    /// Only newer versions tell it.
+    #[serde(default)]
+    host_network: Option<bool>,
     #[serde(default)]
     annotations: Option<BTreeMap<String, String>>,
 }
@@ -174,7 +177,11 @@ impl Answer {
             image: self.image,
             created: Some(self.created_time as f64 / 1e9).filter(|seconds| *seconds > 0.0),
             pid: u32::try_from(self.pid).ok().filter(|pid| *pid > 0),
-            network: if is_sandbox { Network::Own } else { Network::Other },
+            network: match is_sandbox {
+                _ if self.host_network == Some(true) => Network::Host,
+                true => Network::Own,
+                false => Network::Other,
+            },
             life: Life { state: Some(State::Running), restarts, ..Life::default() },
             place: Place::ById,
             labels,

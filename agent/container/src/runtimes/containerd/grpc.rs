@@ -164,5 +164,6 @@ fn status(headers: &HeaderMap) -> Option<Result<(), Failure>> {
 }
 
 fn failure(error: &h2::Error) -> Failure {
-    if error.is_io() || error.is_go_away() { Failure::Ended } else { Failure::Protocol }
+    // What the library ends by itself is no HTTP/2.
+    if error.is_library() { Failure::Protocol } else { Failure::Ended }
 }
