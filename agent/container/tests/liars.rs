@@ -37,6 +37,7 @@ impl Liar {
                     Habit::Nonsense => {
                         let _ = stream.read(&mut heard).await;
                         let _ = stream.write_all(b"\x00\xff\x13 what do you want of me here\n").await;
+                        held.push(stream);
                     }
                     Habit::HangsUp => {}
                     Habit::Silent => held.push(stream),
