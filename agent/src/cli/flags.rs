@@ -103,6 +103,16 @@ fn containers() -> Vec<Arg> {
         )
         .default_value("10m")
         .value_parser(ValueParser::new(duration)),
+        value("podman", "ADDRESS", "Podman's address; empty for none, nor those of users without root.")
+            .default_value("unix:///var/run/podman/podman.sock"),
+        value("containerd", "SOCKET", "containerd's socket; empty for none.")
+            .default_value("/run/containerd/containerd.sock"),
+        value("containerd-namespace", "NAMES", "containerd's namespaces to look into, separated by commas; * for all.")
+            .default_value("k8s.io"),
+        value("crio", "SOCKET", "CRI-O's socket; empty for none.").default_value("/var/run/crio/crio.sock"),
+        value("crio_client_timeout", "DURATION", "How long an answer of CRI-O may take; 0 for ten seconds.")
+            .default_value("0")
+            .value_parser(ValueParser::new(duration)),
         list("disable_metrics", "Sets of metrics to leave out."),
         list("enable_metrics", "The only sets of metrics to collect."),
         list("whitelisted_container_labels", "The only labels to store, with --store_container_labels=false."),
