@@ -21,9 +21,10 @@ set_patience() {
   docker swarm update --dispatcher-heartbeat "${HEARTBEAT:-5s}" >/dev/null
 }
 
-# What the engine is in a swarm, in one answer, so that the three belong together: STATE MANAGER ADDRESS.
+# What the engine is in a swarm, in one answer, so that all of it belongs together: STATE MANAGER ADDRESS, and what is
+# wrong. One that was interrupted while it left says "active", and no more.
 part_in_swarm() {
-  docker info -f '{{.Swarm.LocalNodeState}} {{.Swarm.ControlAvailable}} {{.Swarm.NodeAddr}}'
+  docker info -f '{{.Swarm.LocalNodeState}} {{.Swarm.ControlAvailable}} {{.Swarm.NodeAddr}}{{with .Swarm.Error}} {{.}}{{end}}'
 }
 
 # To leave is to lose secrets and services: only after the engine has said for a minute that this is no swarm to keep.

@@ -22,12 +22,12 @@ for _ in $(seq 120); do
 done
 engine=$(docker version --format '{{.Server.Version}}' 2>/dev/null) ||
   fail "no engine answers after two minutes: $(journalctl -qu docker -n 1 -o cat)"
-if id vagrant >/dev/null 2>&1; then usermod -aG docker vagrant; fi
-
 # A full disk shows in a hundred ways later on; here it shows in one.
 least=${LEAST_FREE_MB:-512}
 free=$(df --output=avail -m /var/lib/docker | tail -n 1)
 ((free >= least)) ||
   fail "only $((free)) MB are free for the engine, and $least are needed; docker system df shows what it has, docker system prune frees some"
+
+if id vagrant >/dev/null 2>&1; then usermod -aG docker vagrant; fi
 
 echo "$(hostname): engine $engine, $((free)) MB free"

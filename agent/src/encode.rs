@@ -1,13 +1,20 @@
 //! Turns a page into the bytes of an answer.
 
-use agent_exposition::{Format, Page};
+use std::fmt;
+
+use agent_exposition::{Coding, Page, Representation};
 use bytes::Bytes;
 use flate2::{Compress, Compression, FlushCompress, Status};
 use parking_lot::Mutex;
+use zstd::bulk::Compressor;
+use zstd::zstd_safe::compress_bound;
 
 /// Of a page of 66 kB, level 1 makes 10.8 kB in 0.17 ms, level 2 9.1 kB in 0.26, level 6 8.0 kB in 0.65: the
 /// cheapest is already as small as node_exporter's own, and compressing is a good part of what a scrape costs.
 const LEVEL: u32 = 1;
+/// Of a page of 128 kB, level 1 makes 20.1 kB in 0.31 ms, level 3 20.0 kB in 0.40; gzip 26.1 kB in 0.15. The library is
+/// built to be small: 130 kB for a coding that is seldom asked for. At its full speed, 0.11 ms, it takes 545 kB.
+const ZSTD_LEVEL: i32 = 1;
 /// The largest window there is, as gzip's own default.
 const WINDOW_BITS: u8 = 15;
 
@@ -17,10 +24,17 @@ pub struct Encoder {
     scratch: Mutex<Scratch>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Scratch {
     text: String,
-    /// Made when the first compressed page is asked for.
+    protobuf: Vec<u8>,
+    gzip: Gzip,
+    zstd: Zstd,
+}
+
+/// A compressor that is made when the first compressed page is asked for, and what it gave last.
+#[derive(Debug, Default)]
+struct Gzip {
     compress: Option<Compress>,
     compressed: Vec<u8>,
 }
@@ -28,31 +42,73 @@ struct Scratch {
 impl Encoder {
     /// Takes no memory yet.
     pub fn new() -> Self {
-        Self { scratch: Mutex::new(Scratch { text: String::new(), compress: None, compressed: Vec::new() }) }
+        Self { scratch: Mutex::default() }
     }
 
-    /// The page in a format, and compressed if asked for. `None` stands for a failure of the compressor.
-    pub fn encode(&self, page: &Page, format: Format, gzip: bool) -> Option<Bytes> {
+    /// The page as asked for. `None` stands for a failure of the compressor.
+    pub fn encode(&self, page: &Page, representation: Representation, coding: Coding) -> Option<Bytes> {
         let scratch = &mut *self.scratch.lock();
-        scratch.text.clear();
-        page.write(format, &mut scratch.text);
-        if !gzip {
-            return Some(Bytes::copy_from_slice(scratch.text.as_bytes()));
+        let plain = match representation {
+            Representation::Text(format) => {
+                scratch.text.clear();
+                page.write(format, &mut scratch.text);
+                scratch.text.as_bytes()
+            }
+            Representation::Protobuf => {
+                scratch.protobuf.clear();
+                page.write_protobuf(&mut scratch.protobuf);
+                scratch.protobuf.as_slice()
+            }
+        };
+        match coding {
+            Coding::Identity => Some(Bytes::copy_from_slice(plain)),
+            Coding::Gzip => scratch.gzip.compress(plain),
+            Coding::Zstd => scratch.zstd.compress(plain),
         }
-        let compress = scratch.compress.get_or_insert_with(|| Compress::new_gzip(Compression::new(LEVEL), WINDOW_BITS));
+    }
+}
+
+impl Gzip {
+    fn compress(&mut self, plain: &[u8]) -> Option<Bytes> {
+        let compress = self.compress.get_or_insert_with(|| Compress::new_gzip(Compression::new(LEVEL), WINDOW_BITS));
         compress.reset();
-        let out = &mut scratch.compressed;
+        let out = &mut self.compressed;
         out.clear();
         // Pages compress to less than a fifth; the loop makes room for those that do not.
-        out.reserve(scratch.text.len() / 4 + 1024);
+        out.reserve(plain.len() / 4 + 1024);
         loop {
             let read = usize::try_from(compress.total_in()).ok()?;
-            let rest = scratch.text.as_bytes().get(read..)?;
-            match compress.compress_vec(rest, out, FlushCompress::Finish).ok()? {
+            match compress.compress_vec(plain.get(read..)?, out, FlushCompress::Finish).ok()? {
                 Status::StreamEnd => return Some(Bytes::copy_from_slice(out)),
                 Status::Ok | Status::BufError => out.reserve(out.len().max(1024)),
             }
         }
+    }
+}
+
+/// As [`Gzip`].
+#[derive(Default)]
+struct Zstd {
+    compressor: Option<Compressor<'static>>,
+    compressed: Vec<u8>,
+}
+
+impl Zstd {
+    fn compress(&mut self, plain: &[u8]) -> Option<Bytes> {
+        let compressor = match &mut self.compressor {
+            Some(compressor) => compressor,
+            none => none.insert(Compressor::new(ZSTD_LEVEL).ok()?),
+        };
+        self.compressed.clear();
+        self.compressed.reserve(compress_bound(plain.len()));
+        compressor.compress_to_buffer(plain, &mut self.compressed).ok()?;
+        Some(Bytes::copy_from_slice(&self.compressed))
+    }
+}
+
+impl fmt::Debug for Zstd {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Zstd").field("is_made", &self.compressor.is_some()).finish_non_exhaustive()
     }
 }
 
@@ -66,7 +122,7 @@ impl Default for Encoder {
 mod tests {
     use std::io::Read;
 
-    use agent_exposition::Kind;
+    use agent_exposition::{Format, Kind};
 
     use super::*;
 
@@ -81,12 +137,17 @@ mod tests {
                 state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
                 page.sample(family, &[("random", &format!("{state:x}"))], state as f64 / 3.0);
             }
-            let plain = encoder.encode(&page, Format::Text004, false).unwrap();
-            let packed = encoder.encode(&page, Format::Text004, true).unwrap();
-            let mut unpacked = Vec::new();
-            flate2::read::GzDecoder::new(packed.as_ref()).read_to_end(&mut unpacked).unwrap();
-            assert_eq!(unpacked, plain);
-            assert_eq!(encoder.encode(&page, Format::Text004, true).unwrap(), packed);
+            for representation in [Representation::Text(Format::Text004), Representation::Protobuf] {
+                let plain = encoder.encode(&page, representation, Coding::Identity).unwrap();
+                let gzip = encoder.encode(&page, representation, Coding::Gzip).unwrap();
+                let mut unpacked = Vec::new();
+                flate2::read::GzDecoder::new(gzip.as_ref()).read_to_end(&mut unpacked).unwrap();
+                assert_eq!(unpacked, plain);
+                assert_eq!(encoder.encode(&page, representation, Coding::Gzip).unwrap(), gzip);
+                let zstd = encoder.encode(&page, representation, Coding::Zstd).unwrap();
+                assert_eq!(zstd::decode_all(zstd.as_ref()).unwrap(), plain);
+                assert_eq!(encoder.encode(&page, representation, Coding::Zstd).unwrap(), zstd);
+            }
         }
     }
 }

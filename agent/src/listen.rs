@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
 #[non_exhaustive]
 pub enum ListenError {
     /// The text is no address.
-    #[error("listen address {address:?} is not of the form HOST:PORT or :PORT")]
+    #[error("listen address {address:?} is not of the form HOST:PORT, :PORT or unix:/PATH")]
     Form {
         /// As typed.
         address: String,
@@ -22,9 +22,27 @@ pub enum ListenError {
         #[source]
         source: io::Error,
     },
+    /// The path of a Unix socket that depends on where the program was started.
+    #[error("listen address {address:?}: a Unix socket is written unix:/PATH, from the root on")]
+    UnixPath {
+        /// As typed.
+        address: String,
+    },
+    /// Something else has the name that the socket is to have.
+    #[error("cannot listen on {address}: there is a file of that name, and it is no socket")]
+    NoSocket {
+        /// As typed.
+        address: String,
+    },
+    /// Another process listens there.
+    #[error("cannot listen on {address}: another process listens there")]
+    InUse {
+        /// As typed.
+        address: String,
+    },
 }
 
-/// Listens. Without a host on all addresses of both families, where the machine has both.
+/// Listens by TCP. Without a host on all addresses of both families, where the machine has both.
 ///
 /// # Errors
 /// See [`ListenError`].

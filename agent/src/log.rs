@@ -1,6 +1,8 @@
-//! The log on standard error, in the two forms that node_exporter has: logfmt and JSON.
+//! The log on standard error, in the two forms that node_exporter has: logfmt and JSON. On a terminal the level has a
+//! colour.
 
 use std::fmt::{self, Write as _};
+use std::io::IsTerminal;
 use std::time::SystemTime;
 
 use tracing::field::{Field, Visit};
@@ -27,8 +29,16 @@ pub fn start(level: LevelFilter, format: Format, own: &[&'static str]) {
     use tracing_subscriber::util::SubscriberInitExt as _;
     let others = Targets::new().with_default(level.min(LevelFilter::WARN));
     let targets = own.iter().fold(others, |targets, name| targets.with_target(*name, level));
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).event_format(format);
+    let is_coloured = takes_colours(&std::io::stderr());
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(is_coloured);
+    let layer = layer.event_format(format);
     tracing_subscriber::registry().with(layer).with(targets).init();
+}
+
+/// Whether colours may be written there: to a terminal, unless the environment has `NO_COLOR` (with any text but none).
+/// For binaries.
+pub fn takes_colours(to: &impl IsTerminal) -> bool {
+    to.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|text| text.is_empty())
 }
 
 impl<S, N> FormatEvent<S, N> for Format
@@ -43,7 +53,14 @@ where
         let level = level_name(*event.metadata().level());
         match self {
             Self::Logfmt => {
-                write!(out, "time={time} level={level} msg={}", quote(&fields.message))?;
+                let (on, off) = match *event.metadata().level() {
+                    _ if !out.has_ansi_escapes() => ("", ""),
+                    Level::ERROR => ("\x1b[31m", "\x1b[0m"),
+                    Level::WARN => ("\x1b[33m", "\x1b[0m"),
+                    Level::INFO => ("\x1b[32m", "\x1b[0m"),
+                    _ => ("\x1b[34m", "\x1b[0m"),
+                };
+                write!(out, "time={time} level={on}{level}{off} msg={}", quote(&fields.message))?;
                 for (name, value) in &fields.others {
                     let bare = !value.is_empty() && value.bytes().all(|b| b > b' ' && !matches!(b, b'"' | b'='));
                     if bare { write!(out, " {name}={value}") } else { write!(out, " {name}={}", quote(value)) }?;

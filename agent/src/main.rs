@@ -1,14 +1,16 @@
 //! The agent's command line: flags, log, signals.
 
+mod activation;
 mod cli;
 mod health;
 
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use atalaia_agent::Agent;
+use atalaia_agent::{Agent, Sockets};
 use tokio::signal::unix::{SignalKind, signal};
 
+use activation::Passed;
 use cli::{Command, Options};
 
 fn main() -> ExitCode {
@@ -32,8 +34,16 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    // Before anything is opened.
+    let passed = match options.systemd_socket.then(activation::take).transpose() {
+        Ok(passed) => passed,
+        Err(error) => {
+            eprintln!("atalaia-agent: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
     atalaia_agent::log::start(options.log_level, options.log_format, &["agent", "atalaia_agent"]);
-    match run(*options) {
+    match run(*options, passed) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "cannot start");
@@ -42,7 +52,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(options: Options) -> anyhow::Result<()> {
+fn run(options: Options, passed: Option<Passed>) -> anyhow::Result<()> {
     // One thread answers and one collects; more are made only for collectors that block.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -51,28 +61,38 @@ fn run(options: Options) -> anyhow::Result<()> {
         .thread_keep_alive(std::time::Duration::from_secs(300))
         .build()
         .context("cannot start the runtime")?;
-    let result = runtime.block_on(serve(options));
+    let result = runtime.block_on(serve(options, passed));
     // A collector that hangs in the kernel would hold up a proper end for ever.
     runtime.shutdown_background();
     result
 }
 
-async fn serve(options: Options) -> anyhow::Result<()> {
+async fn serve(options: Options, passed: Option<Passed>) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
     let mut hang_up = signal(SignalKind::hangup()).context("cannot watch for SIGHUP")?;
     if !options.ignored.is_empty() {
         tracing::warn!(flags = options.ignored.join(" "), "these flags have no effect here");
     }
-    let agent = Agent::new(options.settings)?;
+    let mut settings = options.settings;
+    let sockets = match passed {
+        Some(passed) => {
+            // They are instead of the addresses, as they are with node_exporter.
+            settings.listen.clear();
+            passed.into_sockets().map_err(anyhow::Error::msg)?
+        }
+        None => Sockets::default(),
+    };
+    let agent = Agent::with_sockets(settings, sockets)?;
+    let reloader = agent.reloader();
     agent
         .run(async {
             loop {
                 tokio::select! {
                     _ = terminate.recv() => break,
                     _ = interrupt.recv() => break,
-                    // Service managers send it to reload; there is nothing to reload, and no reason to die.
-                    _ = hang_up.recv() => tracing::info!("hang-up ignored: flags are read at the start alone"),
+                    // What came of it is logged where it is done.
+                    _ = hang_up.recv() => drop(reloader.reload().await),
                 }
             }
             tracing::info!("stopping");

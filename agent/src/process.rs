@@ -46,8 +46,11 @@ impl Process {
             let open = descriptors.count().saturating_sub(1) as f64;
             page.single("process_open_fds", "File descriptors that the agent has open.", Gauge, open);
         }
-        let limit = |resource| getrlimit(resource).current.map_or(f64::INFINITY, |limit| limit as f64);
+        // No limit is the largest number, as client_golang has it.
+        let limit = |resource| getrlimit(resource).current.unwrap_or(u64::MAX) as f64;
         page.single("process_max_fds", "File descriptors that the agent may open.", Gauge, limit(Resource::Nofile));
+        let name = "process_virtual_memory_max_bytes";
+        page.single(name, "Address space that the agent may have.", Gauge, limit(Resource::As));
         if let Some(seconds) = self.start_seconds {
             page.single("process_start_time_seconds", "When the agent started, since 1970.", Gauge, seconds);
         }
@@ -94,6 +97,6 @@ mod tests {
         assert!(stat.virtual_bytes > stat.resident_pages * process.page_bytes);
         let mut page = Page::new();
         process.add_to(&mut page);
-        assert_eq!(page.sample_count(), 6);
+        assert_eq!(page.sample_count(), 7);
     }
 }

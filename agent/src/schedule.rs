@@ -18,6 +18,8 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::timeout_at;
 
+use crate::chain;
+
 /// How long a collector may take before another thread takes over the rest of the list.
 const PATIENCE: Duration = Duration::from_millis(200);
 
@@ -301,18 +303,6 @@ impl Slot {
             (Outcome::Ok, _) => {}
         }
     }
-}
-
-/// An error and its sources in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -7,11 +7,13 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::arrival;
+use crate::guard::Guard;
+use crate::listener::{Listener, Socket, Stream};
 use crate::settings::Limits;
 
 /// How long the peer may leave sent data unacknowledged, or its window shut.
@@ -19,8 +21,23 @@ const UNREAD: Duration = Duration::from_secs(60);
 /// How long to wait after a failed accept, such as for want of descriptors.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
-/// Serves until `stopped` turns true and the connections have ended, or the grace is over.
-pub async fn serve(listener: TcpListener, router: Router, limits: Limits, mut stopped: watch::Receiver<bool>) {
+/// Serves in the clear until `stopped` turns true and the connections have ended, or the grace is over.
+pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stopped: watch::Receiver<bool>) {
+    match Listener::try_from(listener) {
+        Ok(listener) => serve_guarded(listener, router, limits, None, stopped).await,
+        Err(error) => tracing::error!(%error, "cannot use a listener"),
+    }
+}
+
+/// Serves as [`serve`] does, behind a guard where there is one: that before its connections. The one before its
+/// requests is already in the router.
+pub(crate) async fn serve_guarded(
+    listener: Listener,
+    router: Router,
+    limits: Limits,
+    guard: Option<Arc<Guard>>,
+    mut stopped: watch::Receiver<bool>,
+) {
     let places = Arc::new(Semaphore::new(limits.connections));
     let router = arrival::bound(router, limits.idle);
     let mut connections = JoinSet::new();
@@ -35,10 +52,17 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, mut st
         };
         while connections.try_join_next().is_some() {}
         match accepted {
-            Ok((stream, _)) => {
-                let (router, stopped) = (router.clone(), stopped.clone());
+            Ok(socket) => {
+                let (router, guard, mut stopped) = (router.clone(), guard.clone(), stopped.clone());
                 connections.spawn(async move {
-                    answer(stream, router, limits.idle, stopped).await;
+                    bound_unread(&socket);
+                    let stream = tokio::select! {
+                        stream = receive(socket, guard) => stream,
+                        _ = stopped.wait_for(|stopped| *stopped) => None,
+                    };
+                    if let Some(stream) = stream {
+                        answer(stream, router, limits.idle, stopped).await;
+                    }
                     drop(place);
                 });
             }
@@ -55,10 +79,24 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, mut st
     }
 }
 
+/// A peer that takes no answer does not keep its connection for ever.
+fn bound_unread(socket: &Socket) {
+    if let Some(stream) = socket.tcp() {
+        let unread = u32::try_from(UNREAD.as_millis()).unwrap_or(u32::MAX);
+        let _ = stream.set_nodelay(true);
+        let _ = rustix::net::sockopt::set_tcp_user_timeout(stream, unread);
+    }
+}
+
+async fn receive(socket: Socket, guard: Option<Arc<Guard>>) -> Option<Box<dyn Stream>> {
+    match guard {
+        Some(guard) => guard.receive(socket).await,
+        None => Some(Box::new(socket)),
+    }
+}
+
 /// One connection. What goes wrong on it is the peer's affair.
-async fn answer(stream: TcpStream, router: Router, idle: Duration, mut stopped: watch::Receiver<bool>) {
-    let _ = stream.set_nodelay(true);
-    let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, u32::try_from(UNREAD.as_millis()).unwrap_or(u32::MAX));
+async fn answer(stream: Box<dyn Stream>, router: Router, idle: Duration, mut stopped: watch::Receiver<bool>) {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(idle)

@@ -26,7 +26,7 @@ fn a_wrong_flag_is_one_line_and_exit_code_2() {
         ("--collector.nonsense", "unknown flag --collector.nonsense"),
         ("--web.max-requests=-1", "--web.max-requests"),
         ("--log.format=xml", "--log.format=xml: one of logfmt, json"),
-        ("--web.config.file=x.yml", "TLS and users are not there yet"),
+        ("--web.config=x.yml", "use --web.config.file"),
     ] {
         let (status, error) = end_of(&[flag]);
         assert_eq!(status.code(), Some(2), "{flag}");
@@ -43,6 +43,7 @@ fn what_fails_at_the_start_is_one_line_and_exit_code_1() {
             vec![format!("--web.listen-address={address}")],
             format!("cannot listen on {address}: Address already in use"),
         ),
+        (vec!["--web.config.file=/absent.yml".to_owned()], "cannot read /absent.yml: No such file".to_owned()),
         (
             vec!["--web.listen-address=nonsense".to_owned()],
             "listen address \\\"nonsense\\\" is not of the form".to_owned(),
@@ -76,7 +77,7 @@ fn terminate_and_interrupt_end_it_well_and_hang_up_does_not_end_it() {
     for signal in [Signal::TERM, Signal::INT] {
         let mut agent = Agent::start(&[]);
         agent.process.signal(Signal::HUP);
-        agent.log_line("hang-up ignored");
+        agent.log_line("nothing to read again");
         assert_eq!(agent.get("/healthz").status, 200);
         agent.process.signal(signal);
         assert_eq!(agent.process.await_exit().code(), Some(0));

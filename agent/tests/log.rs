@@ -52,3 +52,25 @@ fn levels_hide_what_is_below_them() {
     let log = String::from_utf8(output.stderr).unwrap();
     assert!(log.lines().count() == 1 && log.contains("level=error msg=\"cannot start\""), "{log}");
 }
+
+/// What a command line writes to a terminal of its own, as bsdutils' `script` makes one.
+fn in_a_terminal(flags: &str, no_color: &str) -> String {
+    let line = format!("NO_COLOR={no_color} {BINARY} {flags}");
+    let output = std::process::Command::new("script").args(["-qec", &line, "/dev/null"]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn colours_are_for_terminals_that_want_them() {
+    let wrong = "--web.listen-address=nonsense";
+    let coloured = in_a_terminal(wrong, "");
+    assert!(coloured.contains("level=\u{1b}[31merror\u{1b}[0m "), "{coloured:?}");
+    assert!(in_a_terminal("--help", "").contains("\u{1b}["));
+    let plain = String::from_utf8(command(&[wrong]).output().unwrap().stderr).unwrap();
+    let help = String::from_utf8(command(&["--help"]).output().unwrap().stdout).unwrap();
+    let json = in_a_terminal(&format!("--log.format=json {wrong}"), "");
+    for text in [plain, help, json, in_a_terminal(wrong, "1"), in_a_terminal("--help", "1")] {
+        assert!(text.contains("nonsense") || text.contains("--web.config.file"), "{text:?}");
+        assert!(!text.contains('\u{1b}'), "{text:?}");
+    }
+}

@@ -101,6 +101,7 @@ fn the_agent_tells_about_itself_unless_told_not_to() {
         "process_cpu_seconds_total",
         "process_resident_memory_bytes",
         "process_virtual_memory_bytes",
+        "process_virtual_memory_max_bytes",
         "process_open_fds",
         "process_max_fds",
         "process_start_time_seconds",

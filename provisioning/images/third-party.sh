@@ -79,12 +79,13 @@ postgres() {
 }
 
 influxdb() {
-  local tree server client
+  local tree server client data=/var/lib/influxdb
   server=$(need influxd influxdb) client=$(need influx influxdb-client)
   tree=$(start influxdb)
   copy "$tree" "$server" "$client"
   mkdir -p "$tree/var/lib/influxdb"
   import "$tree" "$1" "$path" "$entry" 'CMD ["influxd"]' 'VOLUME /var/lib/influxdb' 'EXPOSE 8086' \
+    "ENV INFLUXDB_META_DIR=$data/meta INFLUXDB_DATA_DIR=$data/data INFLUXDB_DATA_WAL_DIR=$data/wal" \
     "LABEL $label=\"$(versions influxdb)\""
 }
 

@@ -14,8 +14,8 @@ packages_compose=(
   influxdb influxdb-client netcat-openbsd
 )
 packages_test=(
-  prometheus prometheus-node-exporter victoria-metrics openssl shellcheck jq python3 chromium chromium-driver
-  nginx-light podman socat vagrant systemd
+  prometheus prometheus-node-exporter victoria-metrics openssl zstd shellcheck jq python3 chromium chromium-driver
+  nginx-light podman socat vagrant systemd curl
 )
 packages_vm=(
   vagrant vagrant-libvirt libvirt-daemon-system libvirt-daemon-driver-qemu libvirt-clients qemu-system-x86 qemu-utils

@@ -7,21 +7,27 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use agent_exposition::{Page, SharedId};
 use agent_procfs::Root;
 
+use crate::background::board::Wanted;
 use crate::background::disk::{self, DiskBoard};
-use crate::background::load::{self, LoadBoard};
+use crate::background::load::LoadBoard;
+use crate::background::referenced::ReferencedBoard;
+use crate::background::tasks::{TaskBoard, TaskWalker};
 use crate::catalogue::Metric;
-use crate::cgroups::{Cgroup, Desk, Key, Layout, Tree};
+use crate::cgroups::{Cgroup, Controller, Desk, Key, Layout, Tree, Version};
+use crate::compat::Quirk;
 use crate::config::Config;
 use crate::known::{Known, Registry};
 use crate::life;
 use crate::machine::{Machine, MachineReader};
 use crate::runtimes::{Health, Network, View};
 use crate::sets::Set;
-use crate::sheet::Sheet;
+use crate::sheet::{SeriesCap, Sheet};
+use crate::stats::disks::Disks;
+use crate::stats::hugetlb::Sizes;
 use crate::stats::io::Devices;
 use crate::stats::network::{self, Candidate};
 use crate::stats::pids::{self, Processes};
-use crate::stats::{self, Reading};
+use crate::stats::{self, Reading, resctrl, results};
 
 /// How often the mounts are looked at again.
 const LAYOUT_AGE: Duration = Duration::from_secs(30);
@@ -36,6 +42,9 @@ pub(crate) struct Collection {
     pub(crate) registry: Registry,
     pub(crate) machine: MachineReader,
     devices: Devices,
+    disks: Disks,
+    hugepages: Sizes,
+    pub(crate) series: SeriesCap,
     /// What the background threads were last asked for: the tree and the runtime's word.
     asked: Option<(u64, u64)>,
 }
@@ -45,6 +54,15 @@ pub(crate) struct Collection {
 pub(crate) struct Boards<'a> {
     pub(crate) load: &'a LoadBoard,
     pub(crate) disk: &'a DiskBoard,
+    pub(crate) tasks: &'a TaskBoard,
+    pub(crate) referenced: &'a ReferencedBoard,
+}
+
+/// A cgroup that is shown.
+#[derive(Clone, Copy)]
+struct Shown {
+    key: Key,
+    labels: SharedId,
 }
 
 impl Collection {
@@ -55,8 +73,11 @@ impl Collection {
             tree: Tree::default(),
             desk: Desk::new(),
             registry: Registry::new(&config),
-            machine: MachineReader::new(&config.root),
+            machine: MachineReader::new(&config),
             devices: Devices::default(),
+            disks: Disks::new(&config.root),
+            hugepages: Sizes::default(),
+            series: SeriesCap::default(),
             asked: None,
             config,
         }
@@ -81,25 +102,30 @@ impl Collection {
         self.refresh(view);
         let machine = self.machine.read();
         self.ask_boards(boards);
+        if self.config.sets.has(Set::Hugetlb) {
+            self.hugepages.prepare(&self.layout, &self.config.root, &mut self.desk);
+        }
         let wanted = self.registry.wanted(&self.tree);
         let processes = self.processes();
-        let mut sheet = Sheet::new(page);
+        let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let (seen, at_ms) = (since.as_secs(), i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
+        let compat = self.config.compat;
+        let mut sheet = Sheet::new(page, compat, at_ms);
+        let all_shown = self.share_labels(&mut sheet, &wanted);
         let mut candidates = Vec::new();
         let mut root_labels = None;
-        let seen = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let boot_time = self.machine.boot_time();
-        for key in wanted {
+        for Shown { key, labels } in all_shown.iter().copied() {
             let (Some(cgroup), Some(known)) = (self.tree.get_mut(key), self.registry.get(key)) else { continue };
-            let labels = sheet.page.shared(known.labels.iter().map(|(name, value)| (name.as_str(), value.as_str())));
             let always = Always { sheet: &mut sheet, labels, seen, boot_time };
             always.put(cgroup, known);
+            let own = processes.get(&key).and_then(|processes| processes.own);
             if cgroup.is_root() {
                 root_labels = Some(labels);
-            } else if known.is_container {
-                let own = processes.get(&key).and_then(|processes| processes.own).unwrap_or_default();
-                if let Some(pid) = pid_of(known, own) {
-                    candidates.push((key, labels, pid));
-                }
+            } else if known.is_container
+                && let Some(pid) = pid_of(known, own.unwrap_or_default())
+            {
+                candidates.push((key, labels, pid));
             }
             let reading = Reading {
                 layout: &self.layout,
@@ -110,27 +136,53 @@ impl Collection {
                 machine: &machine,
                 sets: self.config.sets,
             };
-            read_cgroup(reading, &mut self.devices, &self.config.root);
+            read_cgroup(reading, &mut self.devices, &self.hugepages, &self.config.root);
             if self.config.sets.has(Set::Process) {
-                let count = processes.get(&key).and_then(|processes| processes.total);
-                sheet.put_some(Metric::Processes, labels, count);
+                let total = processes.get(&key).and_then(|processes| processes.total);
+                let own = own.map(|own| own.count).filter(|_| compat.has(Quirk::OwnProcesses));
+                sheet.put_some(Metric::Processes, labels, own.or(total));
             }
             self.put_kills(&mut sheet, key, labels);
-            put_results(&mut sheet, boards, &self.tree, key, labels);
+            self.put_results(&mut sheet, boards, key, labels);
         }
         self.put_stopped(&mut sheet, now);
-        if self.config.sets.has(Set::Network) {
-            let candidates: Vec<_> =
-                candidates.into_iter().map(|(key, labels, pid)| self.candidate(key, labels, pid)).collect();
-            network::collect(&candidates, root_labels, &self.config.root, &mut self.desk, &mut sheet);
+        self.put_processes(&mut sheet, candidates, root_labels);
+        self.put_devices(&mut sheet, boards, &all_shown, root_labels);
+        let bounded = all_shown.iter().filter(|shown| Some(shown.labels) != root_labels).filter_map(|shown| {
+            let known = self.registry.get(shown.key)?;
+            let name = known.described.as_ref().map_or("", |described| described.name.as_str());
+            Some((shown.labels, &*self.tree.get(shown.key)?.path, name))
+        });
+        self.series.apply(&mut sheet, self.config.series_limit, bounded);
+        let at_ms = compat.has(Quirk::Timestamps).then_some(at_ms);
+        self.put_machine(page, &machine, at_ms, view);
+    }
+
+    /// The labels of all cgroups that are shown; in cAdvisor's manner each with the names that any has.
+    fn share_labels(&self, sheet: &mut Sheet<'_>, wanted: &[Key]) -> Vec<Shown> {
+        let union = self.config.compat.has(Quirk::LabelUnion).then(|| self.registry.label_union(wanted));
+        let known = wanted.iter().filter_map(|key| Some((*key, &self.registry.get(*key)?.labels)));
+        let mut shown = Vec::with_capacity(wanted.len());
+        for (key, own) in known {
+            let pairs = || own.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+            let labels = match &union {
+                None => sheet.page.shared(pairs()),
+                Some(union) => sheet.page.shared(union.iter().map(|name| {
+                    let value = pairs().find(|(own, _)| own == name).map_or("", |(_, value)| value);
+                    (*name, value)
+                })),
+            };
+            shown.push(Shown { key, labels });
         }
-        self.put_machine(page, &machine, view);
+        shown
     }
 
     /// The processes of all cgroups: of each itself, and with those below it.
     fn processes(&mut self) -> HashMap<Key, Counted> {
         let mut counted = HashMap::new();
-        if !self.config.sets.has(Set::Process) && !self.config.sets.has(Set::Network) {
+        const NEEDED_FOR: &[Set] =
+            &[Set::Process, Set::ProcessFiles, Set::Network, Set::Tcp, Set::AdvancedTcp, Set::Udp];
+        if !NEEDED_FOR.iter().any(|set| self.config.sets.has(*set)) {
             return counted;
         }
         let keys = self.tree.keys().to_vec();
@@ -171,26 +223,117 @@ impl Collection {
         }
         let Some(cgroup) = self.tree.get_mut(key) else { return };
         let kernel = stats::memory::kills(&self.layout, &mut self.desk, cgroup);
-        let kills = self.registry.kills(cgroup, key, kernel);
+        let kills = match self.config.compat.has(Quirk::KillsForgotten) {
+            true => kernel,
+            false => self.registry.kills(cgroup, key, kernel),
+        };
         sheet.put_some(Metric::OomEvents, labels, kills);
     }
 
     /// Containers without a cgroup: how they ended, and their kills, which do not end with the cgroup.
     fn put_stopped(&mut self, sheet: &mut Sheet<'_>, now: SystemTime) {
         let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        let with_kills = self.config.sets.has(Set::OomEvent) && !self.config.compat.has(Quirk::KillsForgotten);
         for stopped in self.registry.stopped(&self.tree, now) {
-            stopped.put(sheet, self.config.sets.has(Set::OomEvent));
+            stopped.put(sheet, with_kills);
         }
     }
 
-    fn put_machine(&mut self, page: &mut Page, machine: &Machine, view: &View) {
-        let complete = self.machine.collect(machine, page);
+    /// What is seen through a process of each container: its limits, and its network.
+    fn put_processes(
+        &mut self,
+        sheet: &mut Sheet<'_>,
+        candidates: Vec<(Key, SharedId, u32)>,
+        root_labels: Option<SharedId>,
+    ) {
+        let sets = self.config.sets;
+        if sets.has(Set::ProcessFiles) {
+            for (_, labels, pid) in &candidates {
+                pids::put_limits(*pid, *labels, &self.config.root, &mut self.desk, sheet);
+            }
+        }
+        let in_namespaces = [Set::Network, Set::Tcp, Set::AdvancedTcp, Set::Udp];
+        if !in_namespaces.iter().any(|set| sets.has(*set)) {
+            return;
+        }
+        let candidates: Vec<_> =
+            candidates.into_iter().map(|(key, labels, pid)| self.candidate(key, labels, pid)).collect();
+        let root = &self.config.root;
+        let places = network::places(&candidates, root_labels, root, self.config.compat);
+        if sets.has(Set::Network) {
+            network::collect(&places, root, &mut self.desk, sheet);
+        }
+        if in_namespaces.iter().skip(1).any(|set| sets.has(*set)) {
+            stats::sockets::collect(&places, sets, root, sheet);
+        }
+    }
+
+    /// What devices and the processor count beside the cgroups.
+    fn put_devices(
+        &mut self,
+        sheet: &mut Sheet<'_>,
+        boards: Boards<'_>,
+        all_shown: &[Shown],
+        root_labels: Option<SharedId>,
+    ) {
+        if self.config.sets.has(Set::DiskIo) {
+            let mut layers = Vec::new();
+            if self.config.compat.has(Quirk::DiskOfHost) {
+                let now = Instant::now();
+                boards.disk.with_found(|found| {
+                    layers.extend(all_shown.iter().filter_map(|shown| {
+                        let path = &self.tree.get(shown.key)?.path;
+                        Some((shown.labels, found.layer(path, now)?.device.clone()))
+                    }));
+                });
+            }
+            self.disks.collect(root_labels, &layers, sheet);
+        }
+        if self.config.sets.has(Set::Resctrl) {
+            let groups = resctrl::Groups::find(&self.config.root);
+            for Shown { key, labels } in all_shown.iter().copied() {
+                let Some(cgroup) = self.tree.get(key) else { continue };
+                let described = self.registry.get(key).and_then(|known| known.described.as_ref());
+                let id = described.map(|described| &*described.id).or(cgroup.container.as_deref());
+                if id.is_some() || cgroup.is_root() {
+                    groups.put(id, labels, &mut self.desk, sheet);
+                }
+            }
+        }
+    }
+
+    fn put_machine(&mut self, page: &mut Page, machine: &Machine, at_ms: Option<i64>, view: &View) {
+        let complete = self.machine.collect(machine, at_ms, page);
         let (_, snapshot) = view.snapshot();
         let version = snapshot.version.as_deref();
         self.machine.version_info(&self.config.version, &self.config.revision, version, page);
         let nothing = self.tree.keys().is_empty();
         crate::telling::put_scrape_errors(page, nothing, !complete);
         crate::telling::put(page, self, view);
+    }
+
+    /// The background threads' last results.
+    fn put_results(&self, sheet: &mut Sheet<'_>, boards: Boards<'_>, key: Key, labels: SharedId) {
+        let Some(cgroup) = self.tree.get(key) else { return };
+        if self.config.sets.has(Set::CpuLoad) {
+            let load = boards.load.with_found(|found| found.get(&cgroup.path).copied());
+            let is_v1 = self.layout.version(Controller::Cpuacct) == Some(Version::V1);
+            results::put_load(sheet, labels, load, is_v1 && self.config.load_reader);
+        }
+        if TaskWalker::is_wanted(self.config.sets)
+            && let Some(found) = boards.tasks.with_found(|found| found.get(&cgroup.path).copied())
+        {
+            results::put_tasks(sheet, labels, &found);
+        }
+        if self.config.sets.has(Set::ReferencedMemory) {
+            let referenced = boards.referenced.with_found(|found| found.get(&cgroup.path).copied());
+            sheet.put_some(Metric::Referenced, labels, referenced);
+        }
+        let now = Instant::now();
+        boards.disk.with_found(|found| match cgroup.is_root() {
+            true => found.machine(now).iter().for_each(|fs| results::put_disk(sheet, labels, fs)),
+            false => found.layer(&cgroup.path, now).into_iter().for_each(|fs| results::put_disk(sheet, labels, fs)),
+        });
     }
 
     /// Tells the background threads what is there, when that has changed.
@@ -201,6 +344,9 @@ impl Collection {
             let wanted = self.registry.wanted(&self.tree);
             boards.load.want(self.layout.clone(), self.load_wanted(&wanted));
             boards.disk.want(self.disk_wanted(&wanted));
+            let walks = |on: bool| if on { self.with_all_below(&wanted) } else { Vec::new() };
+            boards.tasks.want(self.layout.clone(), walks(TaskWalker::is_wanted(self.config.sets)));
+            boards.referenced.want(self.layout.clone(), walks(self.config.sets.has(Set::ReferencedMemory)));
             self.asked = Some(state);
         }
         if self.config.sets.has(Set::CpuLoad) {
@@ -209,20 +355,45 @@ impl Collection {
         if self.config.sets.has(Set::Disk) {
             boards.disk.signal.scraped(changed);
         }
+        if TaskWalker::is_wanted(self.config.sets) {
+            boards.tasks.signal.scraped(changed);
+        }
+        if self.config.sets.has(Set::ReferencedMemory) {
+            boards.referenced.signal.scraped(false);
+        }
     }
 
-    /// The cgroups of interest and those below containers, whose tasks count for them.
-    fn load_wanted(&self, wanted: &[Key]) -> Vec<load::Wanted> {
+    fn load_wanted(&self, wanted: &[Key]) -> Vec<Wanted> {
         if !self.config.sets.has(Set::CpuLoad) {
             return Vec::new();
         }
+        if self.config.load_reader {
+            return self.with_all_below(wanted);
+        }
+        self.with_below_containers(wanted)
+    }
+
+    /// The cgroups that are shown and all whose processes count for them: every one if the root is shown.
+    fn with_all_below(&self, wanted: &[Key]) -> Vec<Wanted> {
+        let is_root = |key: &Key| self.tree.get(*key).is_some_and(Cgroup::is_root);
+        match wanted.iter().any(is_root) {
+            true => self.wanted_of(self.tree.keys()),
+            false => self.with_below_containers(wanted),
+        }
+    }
+
+    fn with_below_containers(&self, wanted: &[Key]) -> Vec<Wanted> {
         let mut keys = wanted.to_vec();
         keys.extend(self.tree.keys().iter().filter(|key| self.registry.is_below_container(**key)));
         keys.sort_unstable();
         keys.dedup();
-        keys.into_iter()
-            .filter_map(|key| self.tree.get(key))
-            .map(|cgroup| load::Wanted { path: cgroup.path.clone(), incarnation: cgroup.incarnation })
+        self.wanted_of(&keys)
+    }
+
+    fn wanted_of(&self, keys: &[Key]) -> Vec<Wanted> {
+        keys.iter()
+            .filter_map(|key| self.tree.get(*key))
+            .map(|cgroup| Wanted { path: cgroup.path.clone(), incarnation: cgroup.incarnation })
             .collect()
     }
 
@@ -281,7 +452,10 @@ impl Always<'_, '_> {
         let whole = |seconds: Option<f64>| seconds.map(|seconds| seconds.floor() as u64);
         let created = whole(described.and_then(|described| described.created)).or(made);
         self.sheet.put_some(Metric::CreationTime, self.labels, created);
-        let started = whole(described.and_then(|described| described.started)).or(made);
+        let started = match self.sheet.compat.has(Quirk::StartIsCreation) {
+            true => created,
+            false => whole(described.and_then(|described| described.started)).or(made),
+        };
         self.sheet.put_some(Metric::StartTime, self.labels, started);
         if let Some(described) = described {
             let health = match described.health {
@@ -291,11 +465,13 @@ impl Always<'_, '_> {
             };
             self.sheet.put(Metric::HealthState, self.labels, &[], health);
             life::put(self.sheet, self.labels, described);
+        } else if self.sheet.compat.has(Quirk::HealthOfAll) {
+            self.sheet.put(Metric::HealthState, self.labels, &[], -1.0);
         }
     }
 }
 
-fn read_cgroup(mut reading: Reading<'_, '_>, devices: &mut Devices, root: &Root) {
+fn read_cgroup(mut reading: Reading<'_, '_>, devices: &mut Devices, hugepages: &Sizes, root: &Root) {
     let sets = reading.sets;
     let limited = stats::spec::collect(&mut reading);
     if sets.has(Set::Cpu) {
@@ -303,6 +479,15 @@ fn read_cgroup(mut reading: Reading<'_, '_>, devices: &mut Devices, root: &Root)
     }
     if sets.has(Set::Memory) {
         stats::memory::collect(&mut reading);
+    }
+    if sets.has(Set::MemoryNuma) {
+        stats::nodes::numa(&mut reading);
+    }
+    if sets.has(Set::Cpuset) {
+        stats::nodes::cpuset(&mut reading);
+    }
+    if sets.has(Set::Hugetlb) {
+        stats::hugetlb::collect(&mut reading, hugepages);
     }
     if sets.has(Set::DiskIo) {
         stats::io::collect(&mut reading, devices, root);
@@ -313,28 +498,4 @@ fn read_cgroup(mut reading: Reading<'_, '_>, devices: &mut Devices, root: &Root)
     if sets.has(Set::Pressure) {
         stats::pressure::collect(&mut reading);
     }
-}
-
-/// The background threads' last results.
-fn put_results(sheet: &mut Sheet<'_>, boards: Boards<'_>, tree: &Tree, key: Key, labels: SharedId) {
-    let Some(cgroup) = tree.get(key) else { return };
-    if let Some(load) = boards.load.with_values(|values| values.get(&cgroup.path).copied()) {
-        sheet.put(Metric::LoadAverage, labels, &[], load);
-    }
-    let now = Instant::now();
-    boards.disk.with_found(|found| {
-        let all = match cgroup.is_root() {
-            true => found.machine(now),
-            false => found.layer(&cgroup.path, now).map(std::slice::from_ref).unwrap_or_default(),
-        };
-        for fs in all {
-            let device = &[("device", &*fs.device)];
-            sheet.put(Metric::FsUsage, labels, device, fs.used as f64);
-            sheet.put(Metric::FsLimit, labels, device, fs.size as f64);
-            if let Some((total, free)) = fs.inodes {
-                sheet.put(Metric::FsInodesTotal, labels, device, total as f64);
-                sheet.put(Metric::FsInodesFree, labels, device, free as f64);
-            }
-        }
-    });
 }

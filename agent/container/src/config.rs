@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use agent_procfs::Root;
 
+use crate::compat::Compat;
+use crate::rename::Renames;
 use crate::sets::Sets;
 
 /// Everything that [`Containers`](crate::Containers) needs to know. The default watches this machine and the
@@ -43,6 +45,14 @@ pub struct Config {
     pub labels: LabelPolicy,
     /// Which sets of metrics are collected.
     pub sets: Sets,
+    /// Series of one cgroup at most, 0 for any number; the root has no bound (`--container.series-limit`).
+    pub series_limit: u32,
+    /// Looks at all tasks for their states (`--enable_load_reader`).
+    pub load_reader: bool,
+    /// After how many looks at referenced memory its marks are cleared; 0 for never (`--referenced_reset_interval`).
+    pub referenced_reset_interval: u64,
+    /// Which of cAdvisor's faults are reproduced (`--compat`).
+    pub compat: Compat,
     /// `cadvisorVersion` of `cadvisor_version_info`: the agent's own version.
     pub version: String,
     /// `cadvisorRevision` of `cadvisor_version_info`: the commit that the agent was built from.
@@ -67,6 +77,10 @@ impl Default for Config {
             disable_root: false,
             labels: LabelPolicy::default(),
             sets: Sets::default(),
+            series_limit: 10_000,
+            load_reader: false,
+            referenced_reset_interval: 0,
+            compat: Compat::default(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             revision: String::new(),
         }
@@ -80,17 +94,21 @@ impl Config {
     }
 }
 
-/// Which labels of a container become `container_label_*`.
+/// Which labels and variables of a container become labels of its series, and under which names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LabelPolicy {
     /// All of them (`--store_container_labels`).
     pub store_all: bool,
     /// Without `store_all`, only these (`--whitelisted_container_labels`).
     pub allowed: Vec<String>,
+    /// Variables of the environment whose names begin so become `container_env_*` (`--env_metadata_whitelist`).
+    pub variables: Vec<String>,
+    /// Other names (`--container.rename-label`).
+    pub renames: Renames,
 }
 
 impl Default for LabelPolicy {
     fn default() -> Self {
-        Self { store_all: true, allowed: Vec::new() }
+        Self { store_all: true, allowed: Vec::new(), variables: Vec::new(), renames: Renames::default() }
     }
 }

@@ -106,6 +106,8 @@ pub(crate) struct Described {
     pub(crate) name: String,
     pub(crate) image: String,
     pub(crate) labels: BTreeMap<String, String>,
+    /// Variables of the environment that are to be labels; no others are kept, since they may be secret.
+    pub(crate) env: BTreeMap<String, String>,
     /// Seconds since 1970.
     pub(crate) created: Option<f64>,
     /// Seconds since 1970.

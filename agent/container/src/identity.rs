@@ -5,9 +5,9 @@ use crate::config::LabelPolicy;
 /// The id of the container whose own cgroup this is: 64 hexadecimal digits that are the last part of the path
 /// (`/docker/<id>`, cgroupfs driver) or stand between a runtime's prefix and `.scope` there
 /// (`/system.slice/docker-<id>.scope`, systemd driver). Neither those that watch over containers (`conmon`) nor Podman's
-/// pods are any, though they bear such ids.
+/// pods are any, though they bear such ids. A name without a path stands for the last part of one.
 pub(crate) fn container_of_path(path: &str) -> Option<&str> {
-    let (above, last) = path.rsplit_once('/')?;
+    let (above, last) = path.rsplit_once('/').unwrap_or(("", path));
     let name = match last.strip_suffix(".scope") {
         Some(unit) => unit.rsplit('-').next()?,
         None => last.rsplit([':', '-']).next()?,
@@ -36,12 +36,22 @@ pub(crate) fn label_names<'a>(
     labels: impl IntoIterator<Item = (&'a str, &'a str)>,
     policy: &LabelPolicy,
 ) -> Vec<(String, String)> {
-    let mut kept: Vec<_> = labels
+    let kept =
+        labels.into_iter().filter(|(key, _)| policy.store_all || policy.allowed.iter().any(|allowed| allowed == key));
+    named(LABEL, kept)
+}
+
+/// As [`label_names`], of the environment: variables that were chosen where they were learned.
+pub(crate) fn variable_names<'a>(variables: impl IntoIterator<Item = (&'a str, &'a str)>) -> Vec<(String, String)> {
+    named(ENVIRONMENT, variables)
+}
+
+fn named<'a>(prefix: &str, pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Vec<(String, String)> {
+    let mut kept: Vec<_> = pairs
         .into_iter()
-        .filter(|(key, _)| policy.store_all || policy.allowed.iter().any(|allowed| allowed == key))
         .map(|(key, value)| {
-            let name = sanitised(key);
-            let changed = name.strip_prefix(PREFIX) != Some(key);
+            let name = sanitised(prefix, key);
+            let changed = name.strip_prefix(prefix) != Some(key);
             (name, changed, key, value)
         })
         .collect();
@@ -50,11 +60,15 @@ pub(crate) fn label_names<'a>(
     kept.into_iter().map(|(name, _, _, value)| (name, value.to_owned())).collect()
 }
 
-const PREFIX: &str = "container_label_";
+/// How the labels of labels begin.
+pub(crate) const LABEL: &str = "container_label_";
+/// How the labels of variables begin.
+pub(crate) const ENVIRONMENT: &str = "container_env_";
 
-fn sanitised(key: &str) -> String {
+/// A prefix and a key with every character that a label name may not have made `_`.
+pub(crate) fn sanitised(prefix: &str, key: &str) -> String {
     let characters = key.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' });
-    PREFIX.chars().chain(characters).collect()
+    prefix.chars().chain(characters).collect()
 }
 
 #[cfg(test)]
@@ -72,6 +86,7 @@ mod tests {
     #[test]
     fn containers() {
         check("/docker/ID", true);
+        check("cadvisor-docker-ID", true);
         check("/system.slice/docker-ID.scope", true);
         check("/docker/abc/docker/ID", true);
         check("/my.slice/my-team.slice/docker-ID.scope", true);
@@ -120,10 +135,13 @@ mod tests {
                 ("container_label_tier", "web"),
             ],
         );
-        let some =
-            LabelPolicy { store_all: false, allowed: vec!["tier".to_owned(), "a.b".to_owned(), "a-b".to_owned()] };
+        let some = LabelPolicy {
+            store_all: false,
+            allowed: vec!["tier".to_owned(), "a.b".to_owned(), "a-b".to_owned()],
+            ..LabelPolicy::default()
+        };
         check_labels(&some, &[("container_label_a_b", "2"), ("container_label_tier", "web")]);
-        check_labels(&LabelPolicy { store_all: false, allowed: Vec::new() }, &[]);
+        check_labels(&LabelPolicy { store_all: false, ..LabelPolicy::default() }, &[]);
     }
 
     #[test]

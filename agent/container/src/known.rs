@@ -1,6 +1,6 @@
 //! What is known of each cgroup besides its files: whose it is, its labels, what it had before.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -152,7 +152,8 @@ impl Registry {
         let mut labels = Labels::new();
         if let Some(described) = described {
             let of_container = described.labels.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-            labels = identity::label_names(of_container, &self.policy);
+            labels = identity::variable_names(described.env.iter().map(|(key, value)| (key.as_str(), value.as_str())));
+            labels.extend(identity::label_names(of_container, &self.policy));
         }
         labels.push(("id".to_owned(), path.to_owned()));
         for (name, value) in described.map(|d| [("image", &d.image), ("name", &d.name)]).into_iter().flatten() {
@@ -160,7 +161,14 @@ impl Registry {
                 labels.push((name.to_owned(), value.clone()));
             }
         }
+        self.policy.renames.apply(&mut labels);
         labels
+    }
+
+    /// The names of all labels that any of these cgroups has, in order.
+    pub(crate) fn label_union(&self, keys: &[Key]) -> BTreeSet<&str> {
+        let of_all = keys.iter().filter_map(|key| self.known.get(key)).flat_map(|known| &known.labels);
+        of_all.map(|(name, _)| name.as_str()).collect()
     }
 
     /// Containers whose cgroup does not bear their id: found by where their first process is.

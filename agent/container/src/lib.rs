@@ -4,6 +4,7 @@ mod background;
 mod catalogue;
 mod cgroups;
 mod collect;
+mod compat;
 mod config;
 mod described;
 mod identity;
@@ -11,11 +12,13 @@ mod info;
 mod known;
 mod life;
 mod machine;
+mod rename;
 mod runtimes;
 mod sets;
 mod sheet;
 mod stats;
 mod telling;
+mod topology;
 
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -25,11 +28,15 @@ use parking_lot::Mutex;
 
 use background::disk::{DiskBoard, Walker};
 use background::load::{LoadBoard, Sampler};
+use background::referenced::{ReferencedBoard, ReferencedWalker};
+use background::tasks::{TaskBoard, TaskWalker};
 use collect::{Boards, Collection};
 use runtimes::{RUNTIMES, Runtime, View};
 
+pub use compat::{Compat, QUIRKS, Quirk, QuirkRow};
 pub use config::{Config, LabelPolicy};
 pub use info::{Info, InfoError};
+pub use rename::{RenameError, Renames};
 pub use sets::{Set, Sets, UnknownSet};
 
 /// The container side could not be set up.
@@ -71,20 +78,24 @@ struct Inner {
     view: Arc<View>,
     load: Arc<LoadBoard>,
     disk: Arc<DiskBoard>,
+    tasks: Arc<TaskBoard>,
+    referenced: Arc<ReferencedBoard>,
     collection: Mutex<Collection>,
     /// Those that were built and not yet started.
     runtimes: Mutex<Vec<Box<dyn Runtime>>>,
-    tasks: Mutex<Vec<tokio::task::JoinHandle<()>>>,
+    following: Mutex<Vec<tokio::task::JoinHandle<()>>>,
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        for task in self.tasks.get_mut().drain(..) {
+        for task in self.following.get_mut().drain(..) {
             task.abort();
         }
         // Not joined: a thread may be stuck in a file system that hangs.
         self.load.signal.stop();
         self.disk.signal.stop();
+        self.tasks.signal.stop();
+        self.referenced.signal.stop();
     }
 }
 
@@ -101,16 +112,19 @@ impl Containers {
             view: Arc::default(),
             load: Arc::default(),
             disk: Arc::default(),
+            tasks: Arc::default(),
+            referenced: Arc::default(),
             collection: Mutex::new(Collection::new(config.clone())),
             runtimes: Mutex::new(runtimes),
-            tasks: Mutex::default(),
+            following: Mutex::default(),
             config,
         };
         Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Starts what runs beside the scrapes: the tasks that follow the container runtimes, and the threads that
-    /// sample the load and measure disk use. They end when the last clone is dropped. To be called once, inside
+    /// sample the load, measure disk use and walk processes. They end when the last clone is dropped. To be called
+    /// once, inside
     /// a tokio runtime. Without it everything works but names, images, labels, load and disk use.
     ///
     /// # Errors
@@ -119,16 +133,24 @@ impl Containers {
         let tokio = tokio::runtime::Handle::try_current().map_err(Error::NoTokio)?;
         for runtime in self.inner.runtimes.lock().drain(..) {
             let task = tokio.spawn(runtime.watch(self.inner.view.clone()));
-            self.inner.tasks.lock().push(task);
+            self.inner.following.lock().push(task);
         }
-        let root = &self.inner.config.root;
-        if self.inner.config.sets.has(Set::CpuLoad) {
-            let sampler = Sampler::new(root, self.inner.load.clone());
+        let sets = self.inner.config.sets;
+        if sets.has(Set::CpuLoad) {
+            let sampler = self.sampler();
             spawn("atalaia-load", move || sampler.run())?;
         }
-        if self.inner.config.sets.has(Set::Disk) {
-            let walker = Walker::new(root, self.inner.disk.clone());
+        if sets.has(Set::Disk) {
+            let walker = Walker::new(&self.inner.config.root, self.inner.disk.clone());
             spawn("atalaia-disk", move || walker.run())?;
+        }
+        if TaskWalker::is_wanted(sets) {
+            let walker = self.task_walker();
+            spawn("atalaia-tasks", move || walker.run())?;
+        }
+        if sets.has(Set::ReferencedMemory) {
+            let walker = self.referenced_walker();
+            spawn("atalaia-smaps", move || walker.run())?;
         }
         Ok(())
     }
@@ -145,17 +167,38 @@ impl Containers {
     /// As [`collect`](Self::collect), with the time for `container_last_seen`.
     pub fn collect_at(&self, page: &mut Page, now: SystemTime) {
         let inner = &*self.inner;
-        let boards = Boards { load: &inner.load, disk: &inner.disk };
+        let boards =
+            Boards { load: &inner.load, disk: &inner.disk, tasks: &inner.tasks, referenced: &inner.referenced };
         inner.collection.lock().collect(page, &inner.view, boards, now);
-        telling::put_costs(page, &inner.load, &inner.disk);
+        telling::put_costs(page, boards);
     }
 
     /// Does one turn of the background threads' work here and now, for what was found by the last
     /// [`collect`](Self::collect): for a page that is printed once, and for tests.
     pub fn sample_background(&self) {
-        let root = &self.inner.config.root;
-        Sampler::new(root, self.inner.load.clone()).look(Instant::now());
-        Walker::new(root, self.inner.disk.clone()).measure();
+        self.sampler().look(Instant::now());
+        Walker::new(&self.inner.config.root, self.inner.disk.clone()).measure();
+        if TaskWalker::is_wanted(self.inner.config.sets) {
+            self.task_walker().look();
+        }
+        if self.inner.config.sets.has(Set::ReferencedMemory) {
+            self.referenced_walker().look();
+        }
+    }
+
+    fn sampler(&self) -> Sampler {
+        let config = &self.inner.config;
+        Sampler::new(&config.root, self.inner.load.clone(), config.load_reader)
+    }
+
+    fn task_walker(&self) -> TaskWalker {
+        let config = &self.inner.config;
+        TaskWalker::new(&config.root, self.inner.tasks.clone(), config.sets, config.compat)
+    }
+
+    fn referenced_walker(&self) -> ReferencedWalker {
+        let config = &self.inner.config;
+        ReferencedWalker::new(&config.root, self.inner.referenced.clone(), config.referenced_reset_interval)
     }
 
     /// One container by full id, by a prefix of the id, by name, or by cgroup path (`/system.slice/x.service`).

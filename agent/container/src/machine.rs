@@ -3,6 +3,11 @@
 use agent_exposition::{Kind, Page};
 use agent_procfs::{CachedFile, Root, cpu_list, cpuinfo, meminfo, os_release, stat};
 
+use crate::compat::{Compat, Quirk};
+use crate::config::Config;
+use crate::sets::Set;
+use crate::topology::{self, Figure, Topology};
+
 /// What was read of the machine for one scrape.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Machine {
@@ -22,12 +27,25 @@ pub(crate) struct MachineReader {
     online: CachedFile,
     /// For which list of CPUs the topology was read.
     known_online: Vec<u8>,
-    topology: Topology,
+    counts: Counts,
     identity: Option<Identity>,
+    compat: Compat,
+    /// Whether the machine's caches, cores and nodes are shown.
+    detailed: bool,
+    built: Option<Built>,
+}
+
+/// What changes with the list of CPUs at most.
+#[derive(Debug)]
+struct Built {
+    topology: Topology,
+    modules: Vec<Figure>,
+    books: Option<u64>,
+    drawers: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Topology {
+struct Counts {
     cpus: Option<usize>,
     cores: Option<usize>,
     sockets: Option<usize>,
@@ -43,14 +61,18 @@ struct Identity {
 }
 
 impl MachineReader {
-    pub(crate) fn new(root: &Root) -> Self {
+    pub(crate) fn new(config: &Config) -> Self {
+        let root = &config.root;
         Self {
             root: root.clone(),
             meminfo: CachedFile::new(root.proc("meminfo")),
             online: CachedFile::new(root.sys("devices/system/cpu/online")),
             known_online: Vec::new(),
-            topology: Topology::default(),
+            counts: Counts::default(),
             identity: None,
+            compat: config.compat,
+            detailed: config.sets.has(Set::CpuTopology),
+            built: None,
         }
     }
 
@@ -61,7 +83,7 @@ impl MachineReader {
 
     pub(crate) fn read(&mut self) -> Machine {
         self.read_topology();
-        let mut machine = Machine { cpus: self.topology.cpus, ..Machine::default() };
+        let mut machine = Machine { cpus: self.counts.cpus, ..Machine::default() };
         let Some(fields) = self.meminfo.read().ok().and_then(|text| meminfo::parse(text).ok()) else { return machine };
         let mut swap_free = None;
         for field in fields.value {
@@ -81,19 +103,20 @@ impl MachineReader {
     /// CPUs.
     fn read_topology(&mut self) {
         let online = self.online.read().map(<[u8]>::to_vec).unwrap_or_default();
-        if self.topology != Topology::default() && online == self.known_online {
+        if self.counts != Counts::default() && online == self.known_online {
             return;
         }
         let mut text = Vec::new();
         let read = self.root.read_into(&self.root.proc("cpuinfo"), &mut text);
-        let mut topology = read.map(|()| topology_of(&text)).unwrap_or_default();
+        let mut topology = read.map(|()| counts_of(&text, self.compat)).unwrap_or_default();
         if let Ok(cpus) = cpu_list::parse(&online)
             && !cpus.is_empty()
         {
             topology.cpus = Some(cpus.len());
         }
-        self.topology = topology;
+        self.counts = topology;
         self.known_online = online;
+        self.built = None;
     }
 
     fn identity(&mut self) -> &Identity {
@@ -101,33 +124,63 @@ impl MachineReader {
         self.identity.get_or_insert_with(|| Identity::read(root))
     }
 
-    /// Adds `machine_*`; says whether everything could be read.
-    pub(crate) fn collect(&mut self, machine: &Machine, page: &mut Page) -> bool {
-        let topology = self.topology;
-        let labels: Vec<(&str, &str)> =
-            self.identity().labels.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let figures = [
-            ("machine_cpu_cores", "Logical CPUs that are online.", topology.cpus.map(|n| n as u64)),
+    /// Adds `machine_*`, at a time where the samples shall bear one; says whether everything could be read.
+    pub(crate) fn collect(&mut self, machine: &Machine, at_ms: Option<i64>, page: &mut Page) -> bool {
+        let counts = self.counts;
+        let (root, detailed) = (self.root.clone(), self.detailed);
+        let built = self.built.get_or_insert_with(|| {
+            let (books, drawers) = topology::books_and_drawers(&root);
+            let topology = if detailed { Topology::read(&root) } else { Topology::default() };
+            Built { topology, modules: topology::memory_modules(&root), books, drawers }
+        });
+        let zero = self.compat.has(Quirk::MachineZeroes).then_some(0);
+        let (books, drawers) = (built.books.or(zero), built.drawers.or(zero));
+        let mut figures = built.topology.figures();
+        figures.extend(built.modules.iter().cloned());
+        if zero.is_some() {
+            figures.extend(topology::no_persistent_memory());
+        }
+        let identity = self.identity.get_or_insert_with(|| Identity::read(&root));
+        let of_machine: Vec<(&str, &str)> =
+            identity.labels.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let single = [
+            ("machine_cpu_cores", "Logical CPUs that are online.", counts.cpus.map(|n| n as u64)),
             (
                 "machine_cpu_physical_cores",
                 "CPU cores; equal core numbers of several sockets are several cores.",
-                topology.cores.map(|n| n as u64),
+                counts.cores.map(|n| n as u64),
             ),
-            ("machine_cpu_sockets", "CPU sockets.", topology.sockets.map(|n| n as u64)),
+            ("machine_cpu_sockets", "CPU sockets.", counts.sockets.map(|n| n as u64)),
+            ("machine_cpu_books", "Books of an IBM mainframe.", books),
+            ("machine_cpu_drawers", "Drawers of an IBM mainframe.", drawers),
             ("machine_memory_bytes", "Memory in bytes.", machine.memory_total),
             ("machine_swap_bytes", "Swap in bytes.", machine.swap_total),
         ];
-        for (name, help, value) in figures {
+        let mut put = |name, help, labels: &[(&str, &str)], value| {
+            let family = page.family(name, help, Kind::Gauge);
+            match at_ms {
+                Some(at) => page.sample_at(family, labels, value, at),
+                None => page.sample(family, labels, value),
+            }
+        };
+        for (name, help, value) in single {
             if let Some(value) = value {
-                let family = page.family(name, help, Kind::Gauge);
-                page.sample(family, &labels, value as f64);
+                put(name, help, &of_machine, value as f64);
             }
         }
-        topology.cpus.is_some() && machine.memory_total.is_some()
+        for figure in &figures {
+            let own = figure.labels.iter().map(|(name, value)| (*name, value.as_str()));
+            let mut labels: Vec<_> = of_machine.iter().copied().chain(own).collect();
+            labels.sort_unstable();
+            put(figure.name, figure.help, &labels, figure.value);
+        }
+        counts.cpus.is_some() && machine.memory_total.is_some()
     }
 
     /// Adds `cadvisor_version_info`.
     pub(crate) fn version_info(&mut self, version: &str, revision: &str, docker: Option<&str>, page: &mut Page) {
+        let compat = self.compat;
+        let docker = docker.filter(|_| !compat.has(Quirk::NoDockerVersion));
         let identity = self.identity();
         let all = [
             ("cadvisorRevision", revision),
@@ -136,7 +189,8 @@ impl MachineReader {
             ("kernelVersion", identity.kernel.as_str()),
             ("osVersion", identity.os.as_str()),
         ];
-        let labels: Vec<_> = all.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+        let keeps_empty = compat.has(Quirk::NoDockerVersion);
+        let labels: Vec<_> = all.into_iter().filter(|(_, value)| keeps_empty || !value.is_empty()).collect();
         let family = page.family(
             "cadvisor_version_info",
             "Versions of this agent, of the machine's kernel and system, and of Docker.",
@@ -178,7 +232,7 @@ impl Identity {
 }
 
 /// Cores are told apart by their number and that of their socket. Absent where the architecture tells neither.
-fn topology_of(text: &[u8]) -> Topology {
+fn counts_of(text: &[u8], compat: Compat) -> Counts {
     let cpus = cpuinfo::parse(text);
     let distinct = |key: &dyn Fn(&cpuinfo::CpuInfo<'_>) -> Option<(String, String)>| {
         let mut keys: Vec<_> = cpus.iter().filter_map(key).collect();
@@ -188,9 +242,12 @@ fn topology_of(text: &[u8]) -> Topology {
     };
     let socket = |cpu: &cpuinfo::CpuInfo<'_>| cpu.get("physical id").map(str::to_owned);
     let core = |cpu: &cpuinfo::CpuInfo<'_>| cpu.get("core id").map(str::to_owned);
-    Topology {
+    Counts {
         cpus: distinct(&|cpu| Some((cpu.get("processor")?.to_owned(), String::new()))),
-        cores: distinct(&|cpu| Some((socket(cpu).unwrap_or_default(), core(cpu)?))),
+        cores: distinct(&|cpu| {
+            let socket = socket(cpu).filter(|_| !compat.has(Quirk::CoresBySocketLost));
+            Some((socket.unwrap_or_default(), core(cpu)?))
+        }),
         sockets: distinct(&|cpu| Some((socket(cpu)?, String::new()))),
     }
 }
@@ -205,14 +262,14 @@ mod tests {
             |number, socket, core| format!("processor\t: {number}\nphysical id\t: {socket}\ncore id\t\t: {core}\n\n");
         let text: String =
             [(0, 0, 0), (1, 0, 0), (2, 1, 0), (3, 1, 1)].iter().map(|(n, s, c)| cpu(*n, *s, *c)).collect();
-        let want = Topology { cpus: Some(4), cores: Some(3), sockets: Some(2) };
-        assert_eq!(topology_of(text.as_bytes()), want);
+        let want = Counts { cpus: Some(4), cores: Some(3), sockets: Some(2) };
+        assert_eq!(counts_of(text.as_bytes(), Compat::default()), want);
     }
 
     #[test]
     fn an_architecture_without_topology_has_none() {
-        let want = Topology { cpus: Some(1), cores: None, sockets: None };
-        assert_eq!(topology_of(b"processor\t: 0\nBogoMIPS\t: 50.00\n\n"), want);
-        assert_eq!(topology_of(b""), Topology::default());
+        let want = Counts { cpus: Some(1), cores: None, sockets: None };
+        assert_eq!(counts_of(b"processor\t: 0\nBogoMIPS\t: 50.00\n\n", Compat::default()), want);
+        assert_eq!(counts_of(b"", Compat::default()), Counts::default());
     }
 }

@@ -24,8 +24,25 @@ pub enum Set {
     Disk,
     /// Block I/O.
     DiskIo,
-    /// Processes and threads.
+    /// Processes and threads: what the kernel counts anyway.
     Process,
+    /// Of the set `process` what must be looked up in /proc process by process: open files, sockets, limits. On only
+    /// where the set is named.
+    ProcessFiles,
+    /// TCP sockets by state.
+    Tcp,
+    /// Counters of TCP by network namespace.
+    AdvancedTcp,
+    /// UDP sockets.
+    Udp,
+    /// Time in the scheduler.
+    Sched,
+    /// Memory in use lately.
+    ReferencedMemory,
+    /// Caches, cores and NUMA nodes of the machine.
+    CpuTopology,
+    /// Last-level cache and memory bandwidth as the processor counts them.
+    Resctrl,
     /// Out-of-memory kills.
     OomEvent,
     /// Pressure stall information.
@@ -44,13 +61,23 @@ const ALL: &[(Set, &str, bool)] = &[
     (Set::Disk, "disk", true),
     (Set::DiskIo, "diskIO", true),
     (Set::Process, "process", true),
+    (Set::ProcessFiles, "process", false),
+    (Set::Tcp, "tcp", false),
+    (Set::AdvancedTcp, "advtcp", false),
+    (Set::Udp, "udp", false),
+    (Set::Sched, "sched", false),
+    (Set::ReferencedMemory, "referenced_memory", false),
+    (Set::CpuTopology, "cpu_topology", false),
+    (Set::Resctrl, "resctrl", false),
     (Set::OomEvent, "oom_event", true),
     (Set::Pressure, "pressure", true),
 ];
 
 /// Names that cAdvisor knows and that stand for nothing here; they are accepted and have no effect.
-const WITHOUT_EFFECT: &[&str] =
-    &["advtcp", "app", "cpu_topology", "perf_event", "referenced_memory", "resctrl", "sched", "tcp", "udp"];
+const WITHOUT_EFFECT: &[&str] = &["app", "perf_event"];
+
+/// On here and off in cAdvisor.
+const OFF_IN_CADVISOR: &[Set] = &[Set::Process];
 
 /// A choice of sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +112,23 @@ impl Sets {
         Ok(if enable.trim().is_empty() { Self(Self::default().0 & !disabled.0) } else { enabled })
     }
 
+    /// As cAdvisor takes the flags: a list of sets to leave out, even an empty one, takes the place of its own list of
+    /// the costly ones, which are then all on.
+    ///
+    /// # Errors
+    /// [`UnknownSet`] for a name that neither this agent nor cAdvisor has.
+    pub fn as_cadvisor(disable: Option<&str>, enable: &str) -> Result<Self, UnknownSet> {
+        let enabled = parse(enable)?;
+        let disabled = disable.map(parse).transpose()?;
+        if !enable.trim().is_empty() {
+            return Ok(enabled);
+        }
+        Ok(match disabled {
+            Some(disabled) => Self(Self::all().0 & !disabled.0),
+            None => OFF_IN_CADVISOR.iter().fold(Self::default(), |sets, set| sets.without(*set)),
+        })
+    }
+
     /// No set at all.
     pub fn none() -> Self {
         Self(0)
@@ -116,9 +160,10 @@ impl Sets {
 fn parse(list: &str) -> Result<Sets, UnknownSet> {
     let names = list.split(',').map(str::trim).filter(|name| !name.is_empty());
     names.filter(|name| !WITHOUT_EFFECT.contains(name)).try_fold(Sets::none(), |sets, name| {
-        match ALL.iter().find(|(_, known, _)| *known == name) {
-            Some((set, _, _)) => Ok(sets.with(*set)),
-            None => Err(UnknownSet { name: name.to_owned(), known: known() }),
+        let named = ALL.iter().filter(|(_, known, _)| *known == name);
+        match named.fold(Sets::none(), |named, (set, _, _)| named.with(*set)) {
+            Sets(0) => Err(UnknownSet { name: name.to_owned(), known: known() }),
+            named => Ok(Sets(sets.0 | named.0)),
         }
     })
 }
@@ -126,6 +171,7 @@ fn parse(list: &str) -> Result<Sets, UnknownSet> {
 fn known() -> String {
     let mut names: Vec<_> = ALL.iter().map(|(_, name, _)| *name).chain(WITHOUT_EFFECT.iter().copied()).collect();
     names.sort_unstable();
+    names.dedup();
     names.join(", ")
 }
 
@@ -144,10 +190,38 @@ mod tests {
         check("disk, percpu", "", Ok(Sets::default().without(Set::Disk).without(Set::PerCpu)));
         check("disk", "cpu,memory", Ok(Sets::none().with(Set::Cpu).with(Set::Memory)));
         check("referenced_memory,tcp", "", Ok(Sets::default()));
-        check("", "tcp", Ok(Sets::none()));
+        check("", "tcp", Ok(Sets::none().with(Set::Tcp)));
+        check("", "app,perf_event", Ok(Sets::none()));
+        check("process", "", Ok(Sets::default().without(Set::Process)));
+        check("", "process", Ok(Sets::none().with(Set::Process).with(Set::ProcessFiles)));
         check("dsk", "", Err("dsk"));
         check("", "CPU", Err("CPU"));
         check("disk,,", " ", Ok(Sets::default().without(Set::Disk)));
+    }
+
+    #[track_caller]
+    fn check_cadvisor(disable: Option<&str>, enable: &str, want: Sets) {
+        assert_eq!(Sets::as_cadvisor(disable, enable), Ok(want), "{disable:?} {enable:?}");
+    }
+
+    #[test]
+    fn flags_as_cadvisor_takes_them() {
+        check_cadvisor(None, "", Sets::default().without(Set::Process));
+        check_cadvisor(Some(""), "", Sets::all());
+        check_cadvisor(Some("disk"), "", Sets::all().without(Set::Disk));
+        check_cadvisor(Some("disk"), "cpu", Sets::none().with(Set::Cpu));
+        assert!(Sets::as_cadvisor(Some("dsk"), "").is_err());
+    }
+
+    #[test]
+    fn every_set_of_cadvisor_is_known() {
+        let theirs = "advtcp, app, cpu, cpuLoad, cpu_topology, cpuset, disk, diskIO, hugetlb, memory, memory_numa, \
+                      network, oom_event, percpu, perf_event, pressure, process, referenced_memory, resctrl, sched, \
+                      tcp, udp";
+        assert_eq!(known(), theirs);
+        assert!(
+            ALL.iter().enumerate().all(|(at, (set, _, _))| ALL.iter().skip(at + 1).all(|(other, _, _)| set != other))
+        );
     }
 
     #[test]

@@ -4,9 +4,7 @@ use std::time::UNIX_EPOCH;
 
 use agent_exposition::{Kind, Page};
 
-use crate::background::disk::DiskBoard;
-use crate::background::load::LoadBoard;
-use crate::collect::Collection;
+use crate::collect::{Boards, Collection};
 use crate::runtimes::{Failure, Post, View};
 
 /// cAdvisor's own two.
@@ -38,6 +36,12 @@ pub(crate) fn put(page: &mut Page, collection: &Collection, view: &View) {
         "Cgroups left out: too many, or a name that is no text.",
         Kind::Gauge,
         collection.tree.left_out as f64,
+    );
+    page.single(
+        "atalaia_container_series_dropped_total",
+        "Series left out because their cgroup had more than --container.series-limit.",
+        Kind::Counter,
+        collection.series.dropped as f64,
     );
     let (containers, cgroups) = collection.counts();
     page.single("atalaia_containers", "Containers that were found.", Kind::Gauge, containers as f64);
@@ -80,13 +84,19 @@ fn put_runtime(page: &mut Page, post: &Post) {
 }
 
 /// What the background threads cost.
-pub(crate) fn put_costs(page: &mut Page, load: &LoadBoard, disk: &DiskBoard) {
+pub(crate) fn put_costs(page: &mut Page, boards: Boards<'_>) {
     let family = page.family(
         "atalaia_container_background_cpu_seconds_total",
-        "CPU time of the threads that sample the load and measure disk use.",
+        "CPU time of the threads that measure beside the scrapes.",
         Kind::Counter,
     );
-    for (name, cost) in [("disk", &disk.cost), ("load", &load.cost)] {
+    let costs = [
+        ("disk", &boards.disk.cost),
+        ("load", &boards.load.cost),
+        ("referenced", &boards.referenced.cost),
+        ("tasks", &boards.tasks.cost),
+    ];
+    for (name, cost) in costs {
         let nanos = cost.load(std::sync::atomic::Ordering::Relaxed);
         page.sample(family, &[("thread", name)], nanos as f64 / 1e9);
     }

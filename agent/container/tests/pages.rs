@@ -67,6 +67,27 @@ fn version_2() {
     check_alone("v2");
 }
 
+/// As [`check_alone`], with every set on.
+#[track_caller]
+fn check_all_sets(name: &str) {
+    let machine = machine(name);
+    let sets = Sets::all().without(Set::Disk);
+    let containers = Containers::new(Config { sets, load_reader: true, ..machine.config() }).unwrap();
+    page(&containers);
+    containers.sample_background();
+    check(&format!("{name}_all"), &page(&containers));
+}
+
+#[test]
+fn version_1_with_all_sets() {
+    check_all_sets("v1");
+}
+
+#[test]
+fn version_2_with_all_sets() {
+    check_all_sets("v2");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn with_docker() {
     let machine = machine("v2");
@@ -123,10 +144,47 @@ fn only_the_sets_that_are_wanted_are_read() {
     let sets = Sets::from_flags("", "memory").unwrap();
     let text = page(&Containers::new(Config { sets, ..machine.config() }).unwrap());
     assert!(text.contains("container_memory_usage_bytes"));
+    for other in ["container_hugetlb", "container_memory_numa", "container_cpu_schedstat", "machine_node"] {
+        assert!(!text.contains(other), "{other}");
+    }
     for other in ["container_cpu_usage", "container_network", "container_fs_", "container_processes", "container_oom"] {
         assert!(!text.contains(other), "{other}");
     }
     assert!(text.contains("container_spec_memory_limit_bytes"), "limits are always shown");
+}
+
+/// The threads of this process that walk what a set asks for. No other test here starts any.
+fn walkers() -> Vec<String> {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+    let names = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
+    let mut walkers: Vec<_> = names
+        .map(|name| name.trim().to_owned())
+        .filter(|name| name == "atalaia-tasks" || name == "atalaia-smaps")
+        .collect();
+    walkers.sort();
+    walkers
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_set_that_is_off_starts_no_thread() {
+    let machine = machine("v2");
+    let start = |sets| {
+        let containers = Containers::new(Config { sets, ..machine.config() }).unwrap();
+        containers.start().unwrap();
+        containers
+    };
+    let _defaults = start(Sets::default());
+    assert!(walkers().is_empty());
+    let walking = start(Sets::from_flags("", "sched,referenced_memory").unwrap());
+    eventually("the threads", || (walkers() == ["atalaia-smaps", "atalaia-tasks"]).then_some(()));
+    let found = |page: &str| {
+        ["container_cpu_schedstat_run_seconds_total", "container_referenced_bytes"]
+            .iter()
+            .all(|family| !values(page, family, &[A]).is_empty())
+    };
+    eventually("what they find", || found(&page(&walking)).then_some(()));
+    drop(walking);
+    eventually("their end", || walkers().is_empty().then_some(()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -134,7 +192,7 @@ async fn labels_can_be_left_out() {
     let machine = machine("v2");
     let engine = Engine::start(&machine.path(""));
     engine.containers(&[(A, "web")]);
-    let labels = LabelPolicy { store_all: false, allowed: vec!["other".to_owned()] };
+    let labels = LabelPolicy { store_all: false, allowed: vec!["other".to_owned()], ..LabelPolicy::default() };
     let containers = Containers::new(Config { labels, docker: Some(engine.address()), ..machine.config() }).unwrap();
     containers.start().unwrap();
     let page = eventually("the name", || Some(scrape(&containers)).filter(|page| page.contains("name=\"web\"")));

@@ -1,22 +1,28 @@
-//! Metric pages: families and samples, the text and OpenMetrics writers, the parser and content negotiation.
+//! Metric pages: families and samples, the writers of text, OpenMetrics and protobuf, the parser and
+//! content negotiation.
 //!
 //! The agent writes pages with it, the collector's scraper reads them. No I/O happens here.
 
 mod escape;
+mod label_pairs;
 mod negotiate;
 mod number;
 mod openmetrics;
 mod page;
 mod parse;
+mod protobuf;
+mod remote_write;
 mod text;
+mod wire;
 
-pub use negotiate::{Format, accepts_gzip, negotiate};
+pub use negotiate::{Coding, Format, Representation, negotiate, negotiate_coding, negotiate_text};
 pub use number::float_label;
 pub use page::{FamilyId, Kind, Page, SharedId};
 pub use parse::{Cause, Event, Labels, NORMAL_NAN, ParseError, Parser, Progress, Read, SampleLine};
+pub use remote_write::{STALE, SeriesSample, TargetLabels, push_time_series};
 
 impl Page {
-    /// Appends the page in the given format.
+    /// Appends the page in the given text format.
     pub fn write(&self, format: Format, out: &mut String) {
         match format {
             Format::Text004 => self.write_text(out),

@@ -4,7 +4,7 @@
 /// Integers below this have no exponent.
 const EXPONENT_FROM: f64 = 1e6;
 /// Below this every integer is exact, so its own digits are the shortest.
-const EXACT_BELOW: f64 = 9_007_199_254_740_992.0;
+pub(crate) const EXACT_BELOW: f64 = 9_007_199_254_740_992.0;
 
 /// Appends a number.
 pub(crate) fn push_number(out: &mut String, value: f64) {

@@ -42,6 +42,13 @@ pub struct FamilyId(usize);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SharedId(u32);
 
+impl SharedId {
+    /// Counted from 0 in the order in which the sets of a page were made.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// One family: what it is called, what it is, and its samples in the order they were added.
 #[derive(Clone, Debug)]
 pub(crate) struct Family {
@@ -131,6 +138,45 @@ impl Page {
     /// Adds a sample with the labels of a shared set besides its own, which come first.
     pub fn sample_shared(&mut self, family: FamilyId, shared: SharedId, labels: &[(&str, &str)], value: f64) {
         self.push(family, Own { labels, shared: Some(shared), ..Own::default() }, value);
+    }
+
+    /// As [`sample_shared`](Self::sample_shared), with a time of its own, in milliseconds since 1970.
+    pub fn sample_shared_at(
+        &mut self,
+        family: FamilyId,
+        shared: SharedId,
+        labels: &[(&str, &str)],
+        value: f64,
+        timestamp_ms: i64,
+    ) {
+        self.push(
+            family,
+            Own { labels, shared: Some(shared), timestamp_ms: Some(timestamp_ms), ..Own::default() },
+            value,
+        );
+    }
+
+    /// Takes the samples of a family that have a shared set out of it; gives how many. They still count in
+    /// [`sample_count`](Self::sample_count).
+    pub fn remove_shared(&mut self, family: FamilyId, shared: SharedId) -> usize {
+        let Some(family) = self.families.get_mut(family.0) else { return 0 };
+        let mut next = family.chain.take().map(|(first, _)| first);
+        let mut removed = 0;
+        let mut kept: Option<(u32, u32)> = None;
+        while let Some(at) = next {
+            let Some(entry) = self.entries.get_mut(at as usize) else { break };
+            next = entry.next.take();
+            if entry.shared == Some(shared) {
+                removed += 1;
+                continue;
+            }
+            if let Some(before) = kept.and_then(|(_, last)| self.entries.get_mut(last as usize)) {
+                before.next = Some(at);
+            }
+            kept = Some((kept.map_or(at, |(first, _)| first), at));
+        }
+        family.chain = kept;
+        removed
     }
 
     /// Adds a sample with a time of its own, in milliseconds since 1970.
@@ -329,6 +375,30 @@ mod tests {
              # HELP up Is it up.\n# TYPE up gauge\n\
              up{n=\"1\",who=\"a\"} 1\nup{n=\"2\",who=\"b\"} 2\nup{n=\"3\",who=\"b\"} 3\n"
         );
+    }
+
+    #[test]
+    fn samples_of_a_shared_set_are_removed() {
+        #[track_caller]
+        fn check(order: &str, remove: &[usize], want: &str) {
+            let mut page = Page::new();
+            let up = page.family("up", "", Kind::Gauge);
+            let sets: Vec<_> = ["a", "b"].map(|who| page.shared([("who", who)])).into();
+            for (number, who) in order.chars().enumerate() {
+                page.sample_shared(up, sets[usize::from(who == 'b')], &[], number as f64);
+            }
+            let removed: usize = remove.iter().map(|set| page.remove_shared(up, sets[*set])).sum();
+            page.sample_shared_at(up, sets[0], &[], 9.0, 7);
+            let left: Vec<_> =
+                text(&page).lines().skip(1).map(|line| line.rsplit_once("} ").unwrap().1.to_owned()).collect();
+            assert_eq!(left.join(" "), want, "{order}");
+            assert_eq!(removed + left.len(), order.len() + 1);
+        }
+        check("aabba", &[0], "2 3 9 7");
+        check("aabba", &[1], "0 1 4 9 7");
+        check("abab", &[1, 0], "9 7");
+        check("", &[0], "9 7");
+        check("bbbb", &[0], "0 1 2 3 9 7");
     }
 
     #[test]

@@ -9,15 +9,20 @@ use crate::{BuildError, FlagSpec, Flags, pattern};
 /// The fields that a flag's regular expression picks, with the name and help of their metric. Each field is matched
 /// when it is first seen. The kernel prints them in the same order every time, so that the next one asked for is
 /// nearly always the one that followed last time.
+///
+/// Names and helps stay for as long as the process runs, as collectors do, so that no sample needs a copy of its own.
 pub(crate) struct Fields {
     pick: Option<Regex>,
     prefix: &'static str,
     help: fn(&str) -> String,
     /// In the order in which they were first seen.
-    decided: Vec<(String, Option<(String, String)>)>,
+    decided: Vec<(String, Option<Metric>)>,
     by_name: HashMap<String, usize>,
     next: usize,
 }
+
+/// The name and help of a field's metric.
+pub(crate) type Metric = (&'static str, &'static str);
 
 /// More fields than any kernel has; a file of endless new names gets no further.
 const MOST: usize = 4096;
@@ -40,7 +45,7 @@ impl Fields {
     }
 
     /// The metric's name and help; `None` for a field that is not wanted.
-    pub(crate) fn wanted(&mut self, field: &str) -> Option<&(String, String)> {
+    pub(crate) fn wanted(&mut self, field: &str) -> Option<Metric> {
         let index = match self.decided.get(self.next) {
             Some((expected, _)) if expected == field => self.next,
             _ => match self.by_name.get(field) {
@@ -49,7 +54,7 @@ impl Fields {
             },
         };
         self.next = index + 1;
-        self.decided.get(index)?.1.as_ref()
+        self.decided.get(index)?.1
     }
 
     fn decide(&mut self, field: &str) -> Option<usize> {
@@ -58,7 +63,8 @@ impl Fields {
             return None;
         }
         let picked = self.pick.as_ref().is_none_or(|pick| pick.is_match(field));
-        let metric = picked.then(|| (format!("{}{field}", self.prefix), (self.help)(field)));
+        let stay = |text: String| -> &'static str { text.leak() };
+        let metric = picked.then(|| (stay(format!("{}{field}", self.prefix)), stay((self.help)(field))));
         self.decided.push((field.to_owned(), metric));
         self.by_name.insert(field.to_owned(), index);
         Some(index)
@@ -85,7 +91,8 @@ mod tests {
         let mut fields = fields("^a");
         for field in ["ab", "b", "ac", "ab", "b", "ac", "ac", "b", "ab", "new", "ab"] {
             let want = field.starts_with('a').then(|| (format!("p_{field}"), field.to_uppercase()));
-            assert_eq!(fields.wanted(field), want.as_ref(), "{field}");
+            let got = fields.wanted(field).map(|(name, help)| (name.to_owned(), help.to_owned()));
+            assert_eq!(got, want, "{field}");
         }
         assert_eq!(fields.decided.len(), 4);
     }

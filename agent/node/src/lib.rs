@@ -7,7 +7,7 @@ use agent_exposition::Page;
 use agent_procfs::Root;
 
 use crate::attributes::Descriptors;
-use crate::shared::{SharedLinks, SharedStat};
+use crate::shared::{SharedLinks, SharedMounts, SharedStat};
 
 mod attributes;
 mod btrfs_devices;
@@ -16,16 +16,20 @@ pub mod collectors;
 mod devices;
 mod directory;
 mod disk_identity;
+mod ethtool_calls;
 mod fields;
 mod flags;
 mod hwmon_sensors;
 mod infiniband_rows;
 mod kernel_clock;
+mod link_modes;
 mod netclass_columns;
 mod netdev_columns;
 mod netlink;
 mod nfs_methods;
 mod pattern;
+mod pci_names;
+mod perf_events;
 mod power_supply_rows;
 mod shared;
 mod source;
@@ -49,14 +53,15 @@ pub struct Context {
     pub flags: Arc<Flags>,
     pub(crate) stat: Arc<SharedStat>,
     pub(crate) links: Arc<SharedLinks>,
+    pub(crate) mounts: Arc<SharedMounts>,
     pub(crate) descriptors: Arc<Descriptors>,
 }
 
 impl Context {
     /// A context of its own.
     pub fn new(root: Root, flags: Arc<Flags>) -> Self {
-        let stat = Arc::new(SharedStat::new(&root));
-        Self { root, flags, stat, links: Arc::default(), descriptors: Arc::new(Descriptors::new()) }
+        let (stat, mounts) = (Arc::new(SharedStat::new(&root)), Arc::new(SharedMounts::new(&root)));
+        Self { root, flags, stat, links: Arc::default(), mounts, descriptors: Arc::new(Descriptors::new()) }
     }
 }
 

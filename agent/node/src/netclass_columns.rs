@@ -123,7 +123,8 @@ fn is_up(link: &Link) -> bool {
     link.flags & UP != 0
 }
 
-fn hardware_address(bytes: &[u8]) -> String {
+/// A hardware address as the files have it.
+pub(crate) fn hardware_address(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(":")
 }
 

@@ -25,6 +25,11 @@ impl Netlink {
         Self { protocol: Some(netlink::SOCK_DIAG), ..Self::default() }
     }
 
+    /// For the families of generic netlink, such as that of wireless devices.
+    pub(crate) fn generic() -> Self {
+        Self { protocol: Some(netlink::GENERIC), ..Self::default() }
+    }
+
     /// Asks for all devices, addresses or neighbours and hands each message to `take`.
     ///
     /// # Errors

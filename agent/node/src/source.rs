@@ -17,6 +17,11 @@ impl Source {
         Self { file: CachedFile::new(&path), path, complained: false }
     }
 
+    /// The same for a file whose lines have at most so many bytes; see [`CachedFile::with_lines_of`].
+    pub(crate) fn with_lines_of(self, longest: usize) -> Self {
+        Self { file: self.file.with_lines_of(longest), ..self }
+    }
+
     /// The file as it is.
     pub(crate) fn read(&mut self) -> Result<&[u8], Error> {
         self.file.read()

@@ -36,7 +36,7 @@ fn is_volatile(name: &str) -> bool {
 const OF_THE_MACHINE: &[&str] = &["node_uname_info", "node_time_zone_offset_seconds"];
 
 /// Collectors off by default that ask the kernel, or a service, and read no file that a fixture could stand for.
-const WITHOUT_FIXTURES: &[&str] = &["logind", "network_route", "qdisc", "systemd"];
+const WITHOUT_FIXTURES: &[&str] = &["ethtool", "logind", "network_route", "perf", "qdisc", "systemd", "wifi"];
 
 fn page(runs: Vec<Run>) -> String {
     let mut out = String::new();
@@ -168,7 +168,8 @@ fn with_things_left_out() {
 
 #[test]
 fn with_what_is_off_by_default() {
-    let flags = [CHOSEN, &[("collector.tcpstat.netlink", "false")]].concat();
+    let more = [("collector.pcidevice.names", "true"), ("collector.tcpstat.netlink", "false")];
+    let flags = [CHOSEN, &more].concat();
     let wanted = |name: &str| !is_on_by_default(name) && !WITHOUT_FIXTURES.contains(&name);
     compare("off_by_default.prom", run_those(&root_at(Path::new("tests/fixtures")), &flags, wanted));
 }

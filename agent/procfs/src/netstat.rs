@@ -17,6 +17,8 @@ pub struct Table<'a> {
 pub struct Field<'a> {
     /// Such as `ListenDrops`.
     pub name: &'a str,
+    /// Its place in the line, from 0.
+    pub column: usize,
     value: &'a [u8],
 }
 
@@ -30,9 +32,24 @@ impl Field<'_> {
 impl<'a> Table<'a> {
     /// The fields; one whose name is no word is left out.
     pub fn fields(&self) -> impl Iterator<Item = Field<'a>> {
-        scan::fields(self.names).zip(scan::fields(self.values)).filter_map(|(name, value)| {
+        scan::fields(self.names).zip(scan::fields(self.values)).enumerate().filter_map(|(column, (name, value))| {
             let name = Some(name).filter(|name| scan::is_word(name)).and_then(scan::text)?;
-            Some(Field { name, value })
+            Some(Field { name, column, value })
+        })
+    }
+
+    /// The line of names as it stands there. While it is the same, so is what each column means.
+    pub fn names(&self) -> &'a [u8] {
+        self.names
+    }
+
+    /// The values of some columns, given in ascending order; one that is no number is `None`.
+    pub fn values(&self, columns: impl Iterator<Item = usize>) -> impl Iterator<Item = Option<i64>> {
+        let (mut values, mut next) = (scan::fields(self.values), 0);
+        columns.map(move |column| {
+            let value = values.nth(column.checked_sub(next)?)?;
+            next = column + 1;
+            scan::signed(value)
         })
     }
 }
@@ -120,6 +137,16 @@ mod tests {
                 ("IpExt", "InOctets", Some(7))
             ]
         );
+    }
+
+    #[test]
+    fn some_columns_alone() {
+        let got = parse(b"Tcp: A B C D\nTcp: 1 -2 x 4\n").value;
+        let values: Vec<_> = got[0].values([1, 2, 3, 7].into_iter()).collect();
+        assert_eq!(values, [Some(-2), None, Some(4), None]);
+        assert_eq!(got[0].names(), b" A B C D");
+        let columns: Vec<_> = got[0].fields().map(|field| (field.name, field.column)).collect();
+        assert_eq!(columns, [("A", 0), ("B", 1), ("C", 2), ("D", 3)]);
     }
 
     #[test]

@@ -97,12 +97,25 @@ pub struct CachedFile {
     path: PathBuf,
     file: Option<File>,
     buffer: Vec<u8>,
+    /// The longest line, if it is known.
+    longest_line: Option<usize>,
 }
+
+/// The kernel prints files of lines into a buffer of at least this size (one page), and gives what is in it.
+const PRINTED: usize = 4096;
 
 impl CachedFile {
     /// Touches nothing until it is read.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), file: None, buffer: Vec::new() }
+        Self { path: path.into(), file: None, buffer: Vec::new(), longest_line: None }
+    }
+
+    /// The same for a file of the kernel's whose lines have at most so many bytes. Where it gives so few that another
+    /// line would have fitted in, there is none, and that saves the question for more. That matters where the kernel
+    /// begins its search anew for each question, as it does for sockets.
+    #[must_use]
+    pub fn with_lines_of(self, longest: usize) -> Self {
+        Self { longest_line: Some(longest), ..self }
     }
 
     /// Where it is.
@@ -136,12 +149,19 @@ impl CachedFile {
     /// Reads to the end: a short read is no sign of the end in these file systems. Keeps the file on success.
     fn read_from(&mut self, file: File) -> io::Result<()> {
         let mut length = 0;
-        self.buffer.resize(self.buffer.capacity().max(512), 0);
+        let least = if self.longest_line.is_some() { PRINTED } else { 512 };
+        self.buffer.resize(self.buffer.capacity().max(least), 0);
         loop {
             let free = self.buffer.get_mut(length..).unwrap_or_default();
+            let most = free.len().min(PRINTED);
             match file.read_at(free, length as u64) {
                 Ok(0) => break,
-                Ok(read) => length += read,
+                Ok(read) => {
+                    length += read;
+                    if self.longest_line.is_some_and(|longest| read + longest < most) {
+                        break;
+                    }
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
@@ -251,6 +271,24 @@ mod tests {
             let content: Vec<u8> = (0..length).map(|i: u32| i.to_le_bytes()[0]).collect();
             std::fs::write(&path, &content).unwrap();
             assert_eq!(file.read().unwrap(), content);
+        }
+    }
+
+    #[test]
+    fn a_file_of_short_lines_is_whole() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lines");
+        let mut file = CachedFile::new(&path).with_lines_of(80);
+        for length in [0, 1, 4000, 4016, 4017, 4096, 9000, 100] {
+            let content = vec![b'x'; length];
+            std::fs::write(&path, &content).unwrap();
+            assert_eq!(file.read().unwrap(), content, "{length}");
+        }
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let port = format!("0100007F:{:04X}", socket.local_addr().unwrap().port());
+        let mut file = CachedFile::new("/proc/net/udp").with_lines_of(256);
+        for _ in 0..2 {
+            assert!(String::from_utf8_lossy(file.read().unwrap()).contains(&port));
         }
     }
 

@@ -97,6 +97,8 @@ pub struct Link {
     pub all_multicast: Option<u32>,
     /// Other names by which it can be addressed.
     pub alternative_names: Vec<String>,
+    /// Whether it is one end of a pair of virtual devices (`veth`), as containers have.
+    pub is_veth: bool,
     counters: [u64; COUNTERS],
     given: usize,
 }
@@ -203,6 +205,7 @@ fn link(body: &[u8]) -> Option<Link> {
             13 => link.queue_length = u32_at(value, 0),
             16 => link.operational_state = byte,
             17 => link.link_mode = byte,
+            18 => link.is_veth = attributes(value).any(|(kind, name)| kind == 1 && string_is(name, "veth")),
             20 => link.alias = string(value),
             23 => link.take_counters(value),
             27 => link.group = u32_at(value, 0),
@@ -249,6 +252,10 @@ fn address(body: &[u8]) -> Option<Address> {
 
 fn neighbour(body: &[u8]) -> Option<Neighbour> {
     Some(Neighbour { index: u32_at(body, 4)?, state: u16_at(body, 8)? })
+}
+
+fn string_is(value: &[u8], want: &str) -> bool {
+    netlink::string(value) == Some(want)
 }
 
 fn string(value: &[u8]) -> Option<String> {
@@ -341,6 +348,20 @@ mod tests {
         body.extend(attribute(52 | 0x8000, &names));
         let Message::Link(link) = one(&message(NEW_LINK, 9, &body)) else { panic!("no link") };
         assert_eq!(link.alternative_names, ["enp1s0", "uplink"]);
+    }
+
+    #[test]
+    fn one_end_of_a_pair() {
+        #[track_caller]
+        fn check(kind: &[u8], want: bool) {
+            let mut body = link_body("eth0", 1);
+            body.extend(attribute(18, &[attribute(2, b"x"), attribute(1, kind)].concat()));
+            let Message::Link(link) = one(&message(NEW_LINK, 9, &body)) else { panic!("no link") };
+            assert_eq!(link.is_veth, want);
+        }
+        check(b"veth\0", true);
+        check(b"vlan\0", false);
+        check(b"", false);
     }
 
     #[test]

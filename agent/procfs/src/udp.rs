@@ -28,9 +28,47 @@ pub fn queues(bytes: &[u8]) -> Lossy<Queues> {
     out
 }
 
+/// Sockets, added up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sockets {
+    /// How many there are.
+    pub count: u64,
+    /// Datagrams dropped by those that are open now.
+    pub drops: u64,
+    /// What waits in them.
+    pub queues: Queues,
+}
+
+/// Sums up all sockets; lines are independent of each other.
+pub fn sockets(bytes: &[u8]) -> Lossy<Sockets> {
+    let queues = queues(bytes);
+    let mut out = Sockets { queues: queues.value, ..Sockets::default() };
+    for (_, line) in scan::lines(bytes).skip(1) {
+        let mut fields = scan::fields(line).skip(4);
+        if fields.next().and_then(|field| scan::cut(field, b':')).is_some() {
+            out.count += 1;
+            // The last of the thirteen fields; kernels before 2.6.27 have none.
+            out.drops = out.drops.saturating_add(fields.nth(7).and_then(scan::number).unwrap_or(0));
+        }
+    }
+    Lossy { value: out, bad_lines: queues.bad_lines, first_bad: queues.first_bad }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sockets_and_drops() {
+        let text = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n\
+            8079: 0132A8C0:0035 00000000:0000 07 00000010:00000001 00:00000000 00000000     0        0 2978750 2 00000000a40525e0 5\n\
+            8080: 0132A8C0:0036 00000000:0000 07 00000001:000000F0 00:00000000 00000000     0        0 2978751 2 00000000a40525e0 6\n\
+            8081: 0132A8C0:0037\n";
+        let got = sockets(text.as_bytes());
+        let want = Sockets { count: 2, drops: 11, queues: Queues { transmit: 17, receive: 241 } };
+        assert_eq!((got.value, got.bad_lines), (want, 1));
+        assert_eq!(sockets(HEADINGS.as_bytes()).value, Sockets::default());
+    }
 
     const HEADINGS: &str = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid";
 
@@ -58,7 +96,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn never_panics(bytes: Vec<u8>) {
-            let _ = queues(&bytes);
+            let _ = (queues(&bytes), sockets(&bytes));
         }
     }
 }

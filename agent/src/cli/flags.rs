@@ -23,6 +23,7 @@ pub fn command() -> Command {
     flags.extend(paths());
     flags.extend(node());
     flags.extend(containers());
+    flags.extend(super::push::flags());
     flags.extend(log());
     Command::new("atalaia-agent")
         .about("Node and container metrics of one machine on one page, under the names of node_exporter and cAdvisor.")
@@ -33,8 +34,12 @@ pub fn command() -> Command {
 fn web() -> Vec<Arg> {
     let in_web = |arg: Arg| arg.help_heading(WEB);
     let mut args = vec![
-        repeated("web.listen-address", "ADDRESS", "Where to serve the node page; again for more.")
-            .default_value(":9100"),
+        repeated(
+            "web.listen-address",
+            "ADDRESS",
+            "Where to serve the node page: HOST:PORT, :PORT or unix:/PATH; again for more.",
+        )
+        .default_value(":9100"),
         value("web.telemetry-path", "PATH", "The path of the node page.").default_value("/metrics"),
         repeated(
             "web.container-listen-address",
@@ -45,13 +50,17 @@ fn web() -> Vec<Arg> {
         value("web.max-requests", "N", "Requests for metrics at the same time; 0 for any number.")
             .default_value("40")
             .value_parser(clap::value_parser!(u32)),
-        value("web.config.file", "FILE", "TLS and users: not there yet, a file is refused.")
-            .default_value("")
-            .hide(true),
+        value(
+            "web.config.file",
+            "FILE",
+            "TLS, client certificates, users, headers and a rate, as exporter-toolkit's file has them.",
+        )
+        .default_value(""),
         value("runtime.gomaxprocs", "N", "Without effect.").hide(true),
     ];
     args.extend(switch("web.disable-exporter-metrics", "Leave process_* and promhttp_* out."));
-    args.extend(switch("web.systemd-socket", "Not there yet.").map(|arg| arg.hide(true)));
+    args.extend(switch("web.systemd-socket", "Take the sockets that systemd passes instead of --web.listen-address."));
+    args.extend(switch("web.enable-lifecycle", "Let POST and PUT /-/reload read the web configuration again."));
     args.into_iter().map(in_web).collect()
 }
 
@@ -117,6 +126,25 @@ fn containers() -> Vec<Arg> {
         list("enable_metrics", "The only sets of metrics to collect."),
         list("whitelisted_container_labels", "The only labels to store, with --store_container_labels=false."),
         list("raw_cgroup_prefix_whitelist", "Of the cgroups that are no containers only those with these prefixes."),
+        list("env_metadata_whitelist", "Variables of containers whose names begin so become labels."),
+        list("docker_env_metadata_whitelist", "As --env_metadata_whitelist.").hide(true),
+        repeated(
+            "container.rename-label",
+            "FROM=TO",
+            "Give a label of containers another name, such as com.docker.compose.service=service; again for more.",
+        ),
+        value("container.series-limit", "N", "Series of one container at most; 0 for any number.")
+            .default_value("10000")
+            .value_parser(clap::value_parser!(u32)),
+        value(
+            "referenced_reset_interval",
+            "N",
+            "Clear the marks of referenced memory after every N-th look; 0 for never.",
+        )
+        .default_value("0")
+        .value_parser(clap::value_parser!(u64)),
+        value("compat", "WORD", "Reproduce the faults of another's metrics.")
+            .value_parser(PossibleValuesParser::new(["cadvisor"])),
         value("prometheus_endpoint", "PATH", "The path of the container page.").default_value("/metrics"),
         value("port", "PORT", "As --web.container-listen-address=LISTEN_IP:PORT.").hide(true),
         value("listen_ip", "IP", "See --port.").default_value("").hide(true),
@@ -125,6 +153,7 @@ fn containers() -> Vec<Arg> {
     args.push(go_switch("docker_only", "Only containers and the root, no slices, services and scopes."));
     args.push(go_switch("store_container_labels", "Store all labels of containers.").default_value("true"));
     args.push(go_switch("disable_root_cgroup_stats", "Leave the root cgroup out."));
+    args.push(go_switch("enable_load_reader", "Look at all tasks for their states."));
     args.extend(CADVISOR_SWITCHES.iter().map(|name| go_switch(name, "Without effect.").hide(true)));
     args.extend(CADVISOR_VALUES.iter().map(|name| value(name, "VALUE", "Without effect.").hide(true)));
     args.into_iter().map(|arg| arg.help_heading(CONTAINERS)).collect()
@@ -149,11 +178,11 @@ fn log() -> Vec<Arg> {
     ]
 }
 
-fn value(name: &'static str, of: &'static str, help: &'static str) -> Arg {
+pub(super) fn value(name: &'static str, of: &'static str, help: &'static str) -> Arg {
     Arg::new(name).long(name).value_name(of).help(help).action(ArgAction::Set).overrides_with(name)
 }
 
-fn repeated(name: &'static str, of: &'static str, help: &'static str) -> Arg {
+pub(super) fn repeated(name: &'static str, of: &'static str, help: &'static str) -> Arg {
     Arg::new(name).long(name).value_name(of).help(help).action(ArgAction::Append)
 }
 

@@ -94,7 +94,6 @@ pub const CADVISOR_SWITCHES: &[&str] = &[
     "allow_dynamic_housekeeping",
     "alsologtostderr",
     "docker-tls",
-    "enable_load_reader",
     "log_cadvisor_usage",
     "logtostderr",
     "one_output",
@@ -122,9 +121,7 @@ pub const CADVISOR_VALUES: &[&str] = &[
     "docker-tls-ca",
     "docker-tls-cert",
     "docker-tls-key",
-    "docker_env_metadata_whitelist",
     "docker_root",
-    "env_metadata_whitelist",
     "event_storage_age_limit",
     "event_storage_event_limit",
     "global_housekeeping_interval",
@@ -143,7 +140,6 @@ pub const CADVISOR_VALUES: &[&str] = &[
     "max_housekeeping_interval",
     "max_procs",
     "perf_events_config",
-    "referenced_reset_interval",
     "resctrl_interval",
     "stderrthreshold",
     "storage_driver",
@@ -170,22 +166,34 @@ pub const CADVISOR_VALUES: &[&str] = &[
     "vmodule",
 ];
 
-/// Flags that node_exporter had once, and what to use instead.
+/// Flags that node_exporter or cAdvisor had once, and what to do instead. Those that node_exporter still takes, though
+/// it hides them, are their collectors' own.
 const REMOVED: &[(&str, &str)] = &[
-    ("collectors.enabled", "--collector.disable-defaults with --collector.NAME for each"),
-    ("collectors.print", "--help, which lists them"),
-    ("collector.procfs", "--path.procfs"),
-    ("collector.sysfs", "--path.sysfs"),
-    ("web.config", "--web.config.file"),
-    ("collector.megacli.command", "nothing: that collector is gone"),
-    ("collector.ntp.server-is-local", "nothing: that collector is gone"),
-    ("web.disable-default-metrics", "--web.disable-exporter-metrics"),
-    ("docker-env-metadata-whitelist", "--env_metadata_whitelist"),
+    ("auth.pass", "put basic_auth_users into the file of --web.config.file"),
+    ("auth.user", "put basic_auth_users into the file of --web.config.file"),
+    ("collector.attributes", "use --collector.textfile.directory"),
+    ("collector.boottime", "node_boot_time_seconds is collector stat's on Linux"),
+    ("collector.devstat", "it is BSD's; on Linux use --collector.diskstats"),
+    ("collector.exec", "it is BSD's; on Linux use --collector.stat"),
+    ("collector.gmond", "Ganglia is no longer asked"),
+    ("collector.ipvs.procfs", "use --path.procfs"),
+    ("collector.lastlogin", "use --collector.logind"),
+    ("collector.megacli", "let storcli write a file for --collector.textfile.directory"),
+    ("collector.megacli.command", "let storcli write a file for --collector.textfile.directory"),
+    ("collector.netdev.ignored-devices", "use --collector.netdev.device-exclude"),
+    ("collector.procfs", "use --path.procfs"),
+    ("collector.sysfs", "use --path.sysfs"),
+    ("collectors.enabled", "use --collector.disable-defaults with --collector.NAME for each"),
+    ("collectors.print", "use --help, which lists them"),
+    ("debug.memprofile-file", "no profile is written"),
+    ("docker-env-metadata-whitelist", "use --env_metadata_whitelist"),
+    ("web.config", "use --web.config.file"),
 ];
 
-/// What to use instead of a flag that is gone.
+/// What to do instead of a flag that is gone.
 pub fn instead_of(flag: &str) -> Option<&'static str> {
     let flag = flag.trim_start_matches('-').split('=').next().unwrap_or("");
+    let flag = flag.strip_prefix("no-").unwrap_or(flag);
     REMOVED.iter().find(|(name, _)| *name == flag).map(|(_, instead)| *instead)
 }
 
@@ -242,8 +250,8 @@ mod tests {
 
     #[test]
     fn foreign_flags_are_taken_out_with_their_values() {
-        let line = "--collector.loadavg --no-collector.wifi --collector.supervisord.url u --collector.runit \
-                    --collector.netclass_rtnl.with-stats=true --collector.perf.cpus 0 --path.procfs /p";
+        let line = "--collector.loadavg --no-collector.drbd --collector.supervisord.url u --collector.runit \
+                    --collector.netclass_rtnl.with-stats=true --collector.ntp.server 0 --path.procfs /p";
         let (ours, foreign) = split(line.split_ascii_whitespace().map(str::to_owned).collect());
         assert_eq!(ours.join(" "), "--collector.loadavg --path.procfs /p");
         assert_eq!(foreign.len(), 5);

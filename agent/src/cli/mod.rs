@@ -2,12 +2,13 @@
 
 mod flags;
 mod foreign;
+mod push;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::time::Duration;
 
-use agent_container::{Config as Containers, LabelPolicy, Sets};
+use agent_container::{Compat, Config as Containers, LabelPolicy, Quirk, Renames, Sets};
 use agent_node::collectors::COLLECTORS;
 use agent_node::{FlagKind, Flags};
 use agent_procfs::Root;
@@ -30,6 +31,8 @@ pub enum Command {
 /// How to run.
 pub struct Options {
     pub settings: Settings,
+    /// Whether systemd has opened the sockets.
+    pub systemd_socket: bool,
     pub log_level: LevelFilter,
     pub log_format: log::Format,
     /// Flags that were given, are known and do nothing.
@@ -66,7 +69,11 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command, FlagE
     let command = flags::command().no_binary_name(true);
     let matches = match command.try_get_matches_from(words) {
         Ok(matches) => matches,
-        Err(error) if error.kind() == ErrorKind::DisplayHelp => return Ok(Command::Print(error.to_string())),
+        Err(error) if error.kind() == ErrorKind::DisplayHelp => {
+            let help = error.render();
+            let is_coloured = log::takes_colours(&std::io::stdout());
+            return Ok(Command::Print(if is_coloured { help.ansi().to_string() } else { help.to_string() }));
+        }
         Err(error) => return wrong(explain(&error)),
     };
     if matches.get_flag("version") {
@@ -78,7 +85,8 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command, FlagE
     }
     ignored.extend(without_effect(&matches));
     let (log_level, log_format) = log_choice(&matches);
-    Ok(Command::Run(Box::new(Options { settings, log_level, log_format, ignored })))
+    let systemd_socket = switch(&matches, "web.systemd-socket") == Some(true);
+    Ok(Command::Run(Box::new(Options { settings, systemd_socket, log_level, log_format, ignored })))
 }
 
 /// cAdvisor's flags may be written with one dash.
@@ -101,7 +109,7 @@ fn explain(error: &clap::Error) -> String {
             format!("unexpected argument {flag:?}: flags are written --name=value (--help lists them)")
         }
         ErrorKind::UnknownArgument => match (foreign::instead_of(&flag), text(ContextKind::SuggestedArg)) {
-            (Some(instead), _) => format!("there is no flag {flag} any more: use {instead}"),
+            (Some(instead), _) => format!("there is no flag {flag} any more: {instead}"),
             (None, Some(near)) => format!("unknown flag {flag}: did you mean {near}? (--help lists all flags)"),
             (None, None) => format!("unknown flag {flag} (--help lists all flags)"),
         },
@@ -152,16 +160,6 @@ fn comma_separated(list: &str) -> Vec<String> {
 }
 
 fn settings(matches: &ArgMatches) -> Result<Settings, FlagError> {
-    let config_file = text(matches, "web.config.file");
-    if !config_file.is_empty() {
-        // To serve openly what was to be protected would be worse than not to start.
-        return wrong(format!(
-            "--web.config.file={config_file}: TLS and users are not there yet; leave it out and protect the port otherwise"
-        ));
-    }
-    if switch(matches, "web.systemd-socket") == Some(true) {
-        return wrong("--web.systemd-socket: not there yet; use --web.listen-address");
-    }
     let container_listen = container_addresses(matches)?;
     let root = Root {
         procfs: text(matches, "path.procfs").into(),
@@ -184,12 +182,15 @@ fn settings(matches: &ArgMatches) -> Result<Settings, FlagError> {
         telemetry_path: text(matches, "web.telemetry-path"),
         container_listen,
         container_path: text(matches, "prometheus_endpoint"),
+        web_config: Some(text(matches, "web.config.file")).filter(|file| !file.is_empty()).map(Into::into),
+        lifecycle: switch(matches, "web.enable-lifecycle") == Some(true),
         max_requests: matches.get_one::<u32>("web.max-requests").map_or(0, |max| *max as usize),
         exporter_metrics: switch(matches, "web.disable-exporter-metrics") != Some(true),
         root,
         collectors,
         flags: collector_flags(matches),
         containers,
+        push: push::settings(matches)?,
         ..Settings::default()
     })
 }
@@ -207,9 +208,18 @@ fn container_addresses(matches: &ArgMatches) -> Result<Vec<String>, FlagError> {
 }
 
 fn containers(matches: &ArgMatches, root: Root) -> Result<Containers, FlagError> {
-    let sets = Sets::from_flags(&text(matches, "disable_metrics"), &text(matches, "enable_metrics"));
+    let compat = if is_given(matches, "compat") { Compat::cadvisor() } else { Compat::default() };
+    let (disabled, enabled) = (text(matches, "disable_metrics"), text(matches, "enable_metrics"));
+    let sets = match compat.has(Quirk::DisableReplaces) {
+        true => Sets::as_cadvisor(is_given(matches, "disable_metrics").then_some(disabled.as_str()), &enabled),
+        false => Sets::from_flags(&disabled, &enabled),
+    };
     let sets = sets.map_err(|error| FlagError(format!("--disable_metrics or --enable_metrics: {error}")))?;
     let address = |flag| Some(text(matches, flag)).filter(|address| !address.is_empty());
+    let renames = Renames::parse(texts(matches, "container.rename-label").iter().map(String::as_str));
+    let renames = renames.map_err(|error| FlagError(format!("--container.rename-label: {error}")))?;
+    let mut variables = comma_separated(&text(matches, "env_metadata_whitelist"));
+    variables.extend(comma_separated(&text(matches, "docker_env_metadata_whitelist")));
     Ok(Containers {
         root,
         docker: address("docker"),
@@ -225,8 +235,14 @@ fn containers(matches: &ArgMatches, root: Root) -> Result<Containers, FlagError>
         labels: LabelPolicy {
             store_all: switch(matches, "store_container_labels") != Some(false),
             allowed: comma_separated(&text(matches, "whitelisted_container_labels")),
+            variables,
+            renames,
         },
         sets,
+        series_limit: matches.get_one::<u32>("container.series-limit").copied().unwrap_or(0),
+        load_reader: switch(matches, "enable_load_reader") == Some(true),
+        referenced_reset_interval: matches.get_one::<u64>("referenced_reset_interval").copied().unwrap_or(0),
+        compat,
         revision: atalaia_agent::revision().to_owned(),
         ..Containers::default()
     })
@@ -370,6 +386,31 @@ mod tests {
     }
 
     #[test]
+    fn policies_of_containers() {
+        let containers = |line: &str| ok(line).settings.containers.unwrap();
+        let defaults = containers("");
+        assert_eq!((defaults.series_limit, defaults.compat), (10_000, Compat::default()));
+        assert_eq!(defaults.sets, Sets::default());
+        let given = containers(
+            "--env_metadata_whitelist=A_,B --docker_env_metadata_whitelist=C --container.series-limit=7 \
+             --container.rename-label=tier=zone --container.rename-label name=container --enable_load_reader \
+             --referenced_reset_interval=5",
+        );
+        assert_eq!(given.labels.variables, ["A_", "B", "C"]);
+        assert_eq!(given.labels.renames, Renames::parse(["tier=zone", "name=container"]).unwrap());
+        assert_eq!((given.series_limit, given.load_reader, given.referenced_reset_interval), (7, true, 5));
+    }
+
+    #[test]
+    fn sets_as_cadvisor_has_them() {
+        let sets = |line: &str| ok(line).settings.containers.unwrap().sets;
+        assert_eq!(sets("--disable_metrics=tcp"), Sets::default());
+        assert_eq!(sets("--disable_metrics=tcp --compat=cadvisor"), Sets::all().without(agent_container::Set::Tcp));
+        assert_eq!(sets("--disable_metrics= --compat=cadvisor"), Sets::all());
+        assert_eq!(sets("--compat=cadvisor"), Sets::default().without(agent_container::Set::Process));
+    }
+
+    #[test]
     fn node_exporters_other_collectors_are_ignored() {
         let options =
             ok("--collector.supervisord --collector.runit.servicedir=/etc/service --no-collector.ntp --log.level=warn");
@@ -384,15 +425,41 @@ mod tests {
         refused("--collector.loadavgg", "did you mean --collector.loadavg?");
         refused("--collector.nonsense", "unknown flag --collector.nonsense");
         refused("--collectors.enabled=cpu", "use --collector.disable-defaults with --collector.NAME");
+        refused("--web.config=tls.yml", "there is no flag --web.config any more: use --web.config.file");
+        refused("--collector.netdev.ignored-devices=lo", "any more: use --collector.netdev.device-exclude");
+        refused("--no-collector.gmond", "there is no flag --no-collector.gmond any more: Ganglia is no longer asked");
+        refused("--collector.megacli.command", "any more: let storcli write a file for --collector.textfile.directory");
+        refused("--auth.user=me", "any more: put basic_auth_users into the file of --web.config.file");
         refused("--web.max-requests=many", "--web.max-requests=many: ");
         refused("--web.max-requests", "--web.max-requests");
         refused("--log.level=loud", "--log.level=loud: one of debug, info, warn, error");
         refused("--container.stopped-for=long", "--container.stopped-for=long: expected a duration such as 10m");
         refused("--docker_only=maybe", "--docker_only=maybe: expected true or false");
         refused("--disable_metrics=nonsense", "unknown set of metrics \"nonsense\"");
-        refused("--web.config.file=tls.yml", "TLS and users are not there yet");
         refused("--no-collector.container --web.container-listen-address=:0", "contradict each other");
+        refused("--compat=node_exporter", "--compat=node_exporter: one of cadvisor");
+        refused("--container.rename-label=tier=device", "--container.rename-label: \"tier\" cannot become \"device\"");
+        refused("--container.series-limit=few", "--container.series-limit=few: ");
         refused("stray", "unexpected argument \"stray\"");
+    }
+
+    #[test]
+    fn what_node_exporter_hides_is_taken() {
+        let line = "--collector.diskstats.ignored-devices=x --collector.filesystem.ignored-mount-points=x \
+             --collector.filesystem.ignored-fs-types=x --collector.netdev.device-blacklist=x \
+             --collector.systemd.unit-blacklist=x";
+        assert!(ok(line).ignored.is_empty());
+        assert!(ok("--collector.netdev.device-whitelist=x --collector.systemd.unit-whitelist=x").ignored.is_empty());
+    }
+
+    #[test]
+    fn the_web_is_as_told() {
+        let options = ok("--web.config.file=web.yml --web.systemd-socket --web.enable-lifecycle");
+        assert_eq!(options.settings.web_config, Some("web.yml".into()));
+        assert!(options.systemd_socket && options.settings.lifecycle);
+        let options = ok("--web.config.file= --no-web.systemd-socket");
+        assert_eq!(options.settings.web_config, None);
+        assert!(!options.systemd_socket && !options.settings.lifecycle);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use agent_exposition::{Format, accepts_gzip, negotiate};
+use agent_exposition::{Coding, Page, Representation, negotiate, negotiate_coding};
 use agent_node::Collector;
 use agent_node::collectors::COLLECTORS;
 use axum::extract::{Query, State};
@@ -13,7 +13,9 @@ use axum::response::{IntoResponse, Response};
 
 use crate::encode::Encoder;
 use crate::exporter::{Answer, Requests, add_build_info, add_reports};
+use crate::guard::Guard;
 use crate::process::Process;
+use crate::push::Progress;
 use crate::schedule::Schedule;
 use crate::selection::Selection;
 use crate::settings::{CONTAINER, Settings};
@@ -51,12 +53,21 @@ pub(crate) struct MetricsPage {
     in_flight: AtomicUsize,
     max_requests: usize,
     process: Option<Process>,
+    guard: Option<Arc<Guard>>,
+    push: Option<Progress>,
     encoder: Encoder,
     default_timeout: Duration,
 }
 
 impl MetricsPage {
-    pub(crate) fn new(role: Role, collectors: Vec<(&'static str, Box<dyn Collector>)>, settings: &Settings) -> Self {
+    /// A page of these collectors, which tells how its guard and delivery do where there are any.
+    pub(crate) fn new(
+        role: Role,
+        collectors: Vec<(&'static str, Box<dyn Collector>)>,
+        guard: Option<Arc<Guard>>,
+        push: Option<Progress>,
+        settings: &Settings,
+    ) -> Self {
         let schedule = Arc::new(Schedule::new(collectors));
         // On a page apart they would come twice.
         let own = settings.exporter_metrics && role == Role::Node;
@@ -68,6 +79,8 @@ impl MetricsPage {
             in_flight: AtomicUsize::new(0),
             max_requests: settings.max_requests,
             process: own.then(Process::new),
+            guard: guard.filter(|_| own),
+            push: push.filter(|_| role == Role::Node),
             encoder: Encoder::new(),
             default_timeout: settings.limits.scrape_timeout,
         }
@@ -82,39 +95,60 @@ impl MetricsPage {
         &self.names
     }
 
-    async fn scrape(self: Arc<Self>, selection: Selection, request: Request) -> Response {
-        let deadline = Instant::now() + request.timeout.unwrap_or(self.default_timeout).mul_f64(SHARE_OF_TIMEOUT);
-        let collection = self.schedule.collect(|name| selection.has(name), deadline).await;
-        let page = self.clone();
+    /// Runs the collectors that `wanted` names, then hands the filled page to `print` on a thread that may block, and
+    /// gives what it made of it. `None` stands for a panic there.
+    pub(crate) async fn collect<T: Send + 'static>(
+        self: Arc<Self>,
+        wanted: impl Fn(&str) -> bool,
+        deadline: Instant,
+        print: impl FnOnce(&mut Page) -> T + Send + 'static,
+    ) -> Option<T> {
+        let collection = self.schedule.collect(wanted, deadline).await;
         // Printing a page of a thousand containers takes long enough to be done elsewhere.
-        let encoded = tokio::task::spawn_blocking(move || {
+        let printed = tokio::task::spawn_blocking(move || {
             let mut families = collection.page;
-            let as_node_exporter = page.role == Role::Node;
+            let as_node_exporter = self.role == Role::Node;
             add_reports(&mut families, &collection.reports, as_node_exporter);
             add_build_info(&mut families, as_node_exporter);
-            if let Some(process) = &page.process {
+            if let Some(process) = &self.process {
                 process.add_to(&mut families);
-                page.requests.add_to(&mut families, page.in_flight.load(Relaxed));
+                self.requests.add_to(&mut families, self.in_flight.load(Relaxed));
             }
-            let body = page.encoder.encode(&families, request.format, request.gzip);
-            page.schedule.give_back(families);
-            body
+            if let Some(guard) = &self.guard {
+                guard.add_to(&mut families);
+            }
+            if let Some(push) = &self.push {
+                push.add_to(&mut families);
+            }
+            let printed = print(&mut families);
+            self.schedule.give_back(families);
+            printed
         });
-        let Ok(Some(body)) = encoded.await else {
+        printed.await.ok()
+    }
+
+    async fn scrape(self: Arc<Self>, selection: Selection, request: Request) -> Response {
+        let deadline = Instant::now() + request.timeout.unwrap_or(self.default_timeout).mul_f64(SHARE_OF_TIMEOUT);
+        let (page, representation, coding) = (self.clone(), request.representation, request.coding);
+        let print = move |families: &mut Page| page.encoder.encode(families, representation, coding);
+        let Some(Some(body)) = self.collect(|name| selection.has(name), deadline, print).await else {
             return (StatusCode::INTERNAL_SERVER_ERROR, "cannot print the page\n").into_response();
         };
-        let mut response = ([(header::CONTENT_TYPE, request.format.content_type())], body).into_response();
-        if request.gzip {
-            response.headers_mut().insert(header::CONTENT_ENCODING, header::HeaderValue::from_static("gzip"));
+        let mut response = ([(header::CONTENT_TYPE, representation.content_type())], body).into_response();
+        if let Some(name) = coding.name() {
+            response.headers_mut().insert(header::CONTENT_ENCODING, header::HeaderValue::from_static(name));
         }
         response
     }
 }
 
+/// How pages can be compressed, the preferred first where a scraper does not mind.
+const CODINGS: &[Coding] = &[Coding::Identity, Coding::Gzip, Coding::Zstd];
+
 /// What a request's headers ask for.
 struct Request {
-    format: Format,
-    gzip: bool,
+    representation: Representation,
+    coding: Coding,
     timeout: Option<Duration>,
 }
 
@@ -123,8 +157,8 @@ impl Request {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let seconds = text("x-prometheus-scrape-timeout-seconds").and_then(|text| text.parse::<f64>().ok());
         Self {
-            format: negotiate(text("accept")),
-            gzip: accepts_gzip(text("accept-encoding")),
+            representation: negotiate(text("accept")),
+            coding: negotiate_coding(text("accept-encoding"), CODINGS),
             timeout: seconds.filter(|s| *s > 0.0).map(|s| Duration::from_secs_f64(s.min(LONGEST_TIMEOUT))),
         }
     }

@@ -3,6 +3,7 @@
 mod info;
 mod landing;
 mod metrics;
+mod reload;
 
 use std::sync::Arc;
 
@@ -12,10 +13,16 @@ use axum::routing::get;
 
 pub(crate) use metrics::{MetricsPage, Role};
 
+use crate::agent::Reloader;
 use crate::settings::Settings;
 
 /// What one listener answers.
-pub(crate) fn router(page: Arc<MetricsPage>, containers: Option<Containers>, settings: &Settings) -> Router {
+pub(crate) fn router(
+    page: Arc<MetricsPage>,
+    containers: Option<Containers>,
+    reloader: Reloader,
+    settings: &Settings,
+) -> Router {
     let path = match page.role() {
         Role::Node => settings.telemetry_path.clone(),
         Role::Containers => settings.container_path.clone(),
@@ -29,8 +36,9 @@ pub(crate) fn router(page: Arc<MetricsPage>, containers: Option<Containers>, set
         router = router.route(path, get(|| std::future::ready("ok\n")));
     }
     // POST scrapes too, as it does with node_exporter.
-    router
+    let router = router
         .route(&path, get(metrics::answer).post(metrics::answer))
         .with_state(page)
-        .merge(Router::new().route("/info/{*id}", get(info::answer)).with_state(info::Lookup::new(containers)))
+        .merge(Router::new().route("/info/{*id}", get(info::answer)).with_state(info::Lookup::new(containers)));
+    if path == reload::PATH { router } else { router.merge(reload::router(reloader, settings.lifecycle)) }
 }

@@ -2,12 +2,15 @@
 
 #![allow(dead_code, reason = "each test takes what it needs")]
 
+pub mod web;
+
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use agent_exposition::{Event, Format, Parser};
-use provisioning_parts::{Answer, Process, send};
+use provisioning_parts::{Answer, Process, prom_query, send};
 
 /// How long anything may take that is not meant to take long.
 pub const SOON: Duration = Duration::from_secs(20);
@@ -86,4 +89,43 @@ pub fn copy_proc(to: &Path, files: &[&str]) {
         let content = std::fs::read(Path::new("/proc").join(file)).expect("the machine has the file");
         std::fs::write(target, content).expect("a file can be written");
     }
+}
+
+/// A page with every kind of family.
+const TEXTFILE: &str = "\
+# HELP job_seconds How long \\\\ it took.\n# TYPE job_seconds histogram\n\
+job_seconds_bucket{job_name=\"a\",le=\"0.5\"} 3\njob_seconds_bucket{job_name=\"a\",le=\"1\"} 4\n\
+job_seconds_bucket{job_name=\"a\",le=\"+Inf\"} 5\njob_seconds_sum{job_name=\"a\"} 7.25\n\
+job_seconds_count{job_name=\"a\"} 5\n\
+# TYPE lag summary\nlag{quantile=\"0.5\"} 0.25\nlag{quantile=\"0.99\"} NaN\nlag_sum 17\nlag_count 4\n\
+# TYPE odd_total counter\nodd_total{path=\"C:\\\\a\",say=\"\\\"hi\\\"\\n\",who=\"é\"} 1e+300\n\
+# TYPE low gauge\nlow -Inf\nuntyped_thing{a=\"\"} -0.125\n";
+
+/// An agent whose page stays the same, but for what it says about itself: of copies of the machine's files, and of a
+/// text file in `dir/textfiles`.
+pub fn steady_agent(dir: &Path, flags: &[&str]) -> Agent {
+    let (proc, textfiles) = (dir.join("proc"), dir.join("textfiles"));
+    copy_proc(&proc, &["meminfo", "loadavg", "vmstat", "net/netstat", "net/snmp", "net/snmp6"]);
+    std::fs::create_dir(&textfiles).expect("a folder can be made");
+    std::fs::write(textfiles.join("all.prom"), TEXTFILE).expect("a file can be written");
+    let directory = format!("--collector.textfile.directory={}", textfiles.display());
+    let procfs = format!("--path.procfs={}", proc.display());
+    let collectors = ["disable-defaults", "meminfo", "loadavg", "vmstat", "netstat", "textfile"];
+    let collectors = collectors.map(|name| format!("--collector.{name}"));
+    let steady = collectors.iter().chain([&directory, &procfs]).map(String::as_str);
+    Agent::start(&steady.chain(flags.iter().copied()).collect::<Vec<_>>())
+}
+
+/// What a Prometheus has of such an agent under this job: labels without those of the target, and the bits of values;
+/// without what changes from scrape to scrape.
+pub fn steady_series(prometheus: &str, job: &str) -> Result<BTreeMap<String, u64>, String> {
+    let changing = "process_.*|promhttp_.*|scrape_.*|atalaia_push_.*|.*_collector_duration_seconds";
+    let rows = prom_query(prometheus, &format!("{{job=\"{job}\",__name__!~\"{changing}\"}}"))?;
+    let series = |row: &serde_json::Value| {
+        let mut labels: BTreeMap<String, String> = serde_json::from_value(row["metric"].clone()).expect("labels");
+        labels.retain(|name, _| name != "instance" && name != "job");
+        let value: f64 = row["value"][1].as_str().and_then(|text| text.parse().ok()).expect("a value");
+        (format!("{labels:?}"), value.to_bits())
+    };
+    Ok(rows.iter().map(series).collect())
 }

@@ -42,6 +42,21 @@ pub(crate) enum ScrapeError {
     Page(#[from] PageError),
 }
 
+impl ScrapeError {
+    /// The word by which it is counted, one of [`REASONS`](crate::metrics::REASONS).
+    pub(crate) fn reason(&self) -> &'static str {
+        match self {
+            Self::TargetLimit { .. } => "limit",
+            Self::Prepare(_) | Self::Request(_) => "unreachable",
+            Self::Body(_) | Self::Gzip(_) => "broken",
+            Self::Timeout(_) => "timeout",
+            Self::Status(_) => "status",
+            Self::NoContentType | Self::ContentType(_) => "content_type",
+            Self::Page(error) => error.reason(),
+        }
+    }
+}
+
 /// How a page is asked for.
 #[derive(Clone, Debug)]
 pub(crate) struct Request<'a> {

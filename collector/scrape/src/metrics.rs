@@ -14,6 +14,19 @@ pub(crate) struct Job {
     pub(crate) scrape_job: String,
 }
 
+/// What can keep a scrape from being a good one: no answer, not in time, a page that broke off, another HTTP status than
+/// 200, a format that is not read here, something that is no metric, more than the job allows, a window that takes nothing.
+pub(crate) const REASONS: [&str; 8] =
+    ["unreachable", "timeout", "broken", "status", "content_type", "malformed", "limit", "window"];
+
+/// Which scrapes failed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Failure {
+    pub(crate) scrape_job: String,
+    /// One of [`REASONS`].
+    pub(crate) reason: &'static str,
+}
+
 /// Counters and gauges of scraping.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Metrics {
@@ -28,6 +41,7 @@ pub(crate) struct Metrics {
     pub(crate) cache_flush_forced: Counter,
     pub(crate) append_failures: Counter,
     pub(crate) series_over_limit: Counter,
+    pub(crate) failed: Family<Failure, Counter>,
     pub(crate) pools: Counter,
     pub(crate) pool_reloads: Counter,
     pub(crate) pool_reloads_failed: Counter,
@@ -104,6 +118,11 @@ impl Metrics {
             registry.register(name, help, counter.clone());
         }
         registry.register(
+            "atalaia_target_scrapes_failed",
+            "Total number of scrapes after which their target counted as down",
+            m.failed.clone(),
+        );
+        registry.register(
             "prometheus_target_scrape_pool_targets",
             "Current number of targets in this scrape pool",
             m.pool_targets.clone(),
@@ -130,6 +149,17 @@ impl Metrics {
         Job { scrape_job: name.to_owned() }
     }
 
+    /// Begins to count for a job: nothing failed so far is a count too.
+    pub(crate) fn know_job(&self, name: &str) {
+        for reason in REASONS {
+            drop(self.failed.get_or_create(&Self::failure(name, reason)));
+        }
+    }
+
+    pub(crate) fn failure(job: &str, reason: &'static str) -> Failure {
+        Failure { scrape_job: job.to_owned(), reason }
+    }
+
     /// Lets go of what belongs to a job that is gone.
     pub(crate) fn forget_job(&self, name: &str) {
         let job = Self::job(name);
@@ -137,5 +167,8 @@ impl Metrics {
         self.pool_target_limit.remove(&job);
         self.pool_syncs.remove(&job);
         self.sync_failed.remove(&job);
+        for reason in REASONS {
+            self.failed.remove(&Self::failure(name, reason));
+        }
     }
 }

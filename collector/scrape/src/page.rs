@@ -30,6 +30,19 @@ pub(crate) enum PageError {
     Store(#[from] AppendError),
 }
 
+impl PageError {
+    /// As [`ScrapeError::reason`](crate::fetch::ScrapeError::reason).
+    pub(crate) fn reason(&self) -> &'static str {
+        match self {
+            Self::Parse(_) | Self::LongLine => "malformed",
+            Self::BodySize(_) | Self::SampleLimit(_) => "limit",
+            Self::Series(error) if error.is_label_limit() => "limit",
+            Self::Series(_) => "malformed",
+            Self::Store(_) => "window",
+        }
+    }
+}
+
 /// Buffers of one scrape, lent to it for as long as it reads.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {

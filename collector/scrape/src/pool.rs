@@ -51,6 +51,7 @@ impl Pool {
     /// A pool that follows its discovery from now on. Call it inside a tokio runtime.
     pub(crate) fn start(shared: Arc<Shared>, tasks: Tasks, discovery: JobDiscovery, settings: JobSettings) -> Self {
         shared.metrics.pools.inc();
+        shared.metrics.know_job(&settings.job.name);
         let groups = discovery.groups();
         let state = State {
             settings: Arc::new(settings),

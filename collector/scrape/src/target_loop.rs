@@ -12,6 +12,7 @@ use crate::cache::SeriesCache;
 use crate::fetch::{Request, ScrapeError, fetch};
 use crate::mapping::Mapping;
 use crate::metadata::MetadataCache;
+use crate::metrics::Metrics;
 use crate::page::{Counts, PageError, PageReader, Reading, Scratch};
 use crate::report::{Extra, Report, ReportSeries};
 use crate::schedule::Schedule;
@@ -105,6 +106,10 @@ impl TargetLoop {
         let (counts, result) = self.read_page(settings, (timestamp_ms, now_ms), &mut scratch).await;
         let (duration, stored) = self.store(settings, &result, counts, (timestamp_ms, began), &mut scratch);
         self.shared.give_scratch(scratch);
+        let reason = result.as_ref().err().map(ScrapeError::reason).or(stored.is_err().then_some("window"));
+        if let Some(reason) = reason {
+            self.shared.metrics.failed.get_or_create(&Metrics::failure(&settings.job.job.name, reason)).inc();
+        }
         let error = result.as_ref().err().map(|e| chain(e)).or(stored.as_ref().err().map(|e| chain(e)));
         self.note(settings, error, (now_ms, duration));
     }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io::Write;
 
-use atalaia_agent::exposition::{Format, accepts_gzip, negotiate};
+use atalaia_agent::exposition::{Coding, Format, negotiate_coding, negotiate_text};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -15,7 +15,7 @@ use crate::Shared;
 /// `/metrics`. Who does not ask for OpenMetrics gets text; who takes gzip gets it.
 pub async fn metrics(State(shared): State<Shared>, headers: HeaderMap) -> Response {
     let asked = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    let format = negotiate(asked(header::ACCEPT));
+    let format = negotiate_text(asked(header::ACCEPT));
     let mut page = String::new();
     if prometheus_client::encoding::text::encode(&mut page, &shared.registry.lock()).is_err() {
         return (StatusCode::INTERNAL_SERVER_ERROR, "cannot encode the metrics\n").into_response();
@@ -24,7 +24,8 @@ pub async fn metrics(State(shared): State<Shared>, headers: HeaderMap) -> Respon
         page = text_from_openmetrics(&page);
     }
     let about = [(header::CONTENT_TYPE, format.content_type()), (header::VARY, "Accept, Accept-Encoding")];
-    if !accepts_gzip(asked(header::ACCEPT_ENCODING)) {
+    let codings = [Coding::Identity, Coding::Gzip];
+    if negotiate_coding(asked(header::ACCEPT_ENCODING), &codings) == Coding::Identity {
         return (about, page).into_response();
     }
     match gzip(page.as_bytes()) {

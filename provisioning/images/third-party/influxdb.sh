@@ -1,10 +1,11 @@
 #!/bin/sh
 # Entry of the image influxdb that is made from Debian's package. Of the official one it takes INFLUXDB_DB; the other
-# INFLUXDB_… variables the server reads itself.
+# INFLUXDB_… variables the server reads itself, among them the image's own: without them it would keep its data under
+# its user's home, which is no volume.
 set -eu
 
 case "${1:-}" in -*) set -- influxd "$@" ;; esac
-if [ "${1:-}" = influxd ] && [ -n "${INFLUXDB_DB:-}" ] && [ ! -e /var/lib/influxdb/.created ]; then
+if [ "${1:-}" = influxd ] && [ -n "${INFLUXDB_DB:-}" ] && [ ! -e "$INFLUXDB_META_DIR/meta.db" ]; then
   # The database is made while nobody can reach the server yet.
   INFLUXDB_HTTP_BIND_ADDRESS=127.0.0.1:8086 influxd >/dev/null 2>&1 &
   server=$!
@@ -19,6 +20,5 @@ if [ "${1:-}" = influxd ] && [ -n "${INFLUXDB_DB:-}" ] && [ ! -e /var/lib/influx
   done
   kill "$server"
   wait "$server" || true
-  : >/var/lib/influxdb/.created
 fi
 exec "$@"

@@ -10,14 +10,14 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use agent_procfs::{Root, mountinfo};
 use parking_lot::Mutex;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 
-use super::{Cpu, Signal};
+use super::{Budget, Signal};
 
 /// How often file systems are asked, and the least time between two walks of one layer.
 const PAUSE: Duration = Duration::from_secs(15);
@@ -27,8 +27,6 @@ const WALK_EVERY: Duration = Duration::from_secs(60);
 const STALE_AFTER: Duration = Duration::from_secs(30 * 60);
 /// A walk is paused so that it takes this share of one CPU.
 const BUDGET: f64 = 0.05;
-/// Entries between two looks at the cost.
-const STRIDE: u32 = 512;
 /// Files with several names that are remembered, so that each is counted once.
 const MOST_LINKS: usize = 1 << 20;
 
@@ -50,6 +48,8 @@ pub(crate) struct FileSystem {
     pub(crate) size: u64,
     /// Nothing where inodes are not counted, as on btrfs.
     pub(crate) inodes: Option<(u64, u64)>,
+    /// Of a layer: files and folders in it.
+    pub(crate) files: Option<u64>,
 }
 
 /// What scrapes want and what the thread found.
@@ -143,7 +143,8 @@ impl Walker {
             let used = disk_use(&place, &self.board);
             self.walked.insert(want.path.clone(), Instant::now());
             let Some((used, mut file_system)) = used.zip(ask(&place, device)) else { continue };
-            file_system.used = used;
+            file_system.used = used.bytes;
+            file_system.files = Some(used.files);
             self.board.found.lock().layers.insert(want.path.clone(), (Instant::now(), file_system));
         }
     }
@@ -201,7 +202,13 @@ fn ask(path: &Path, device: Arc<str>) -> Option<FileSystem> {
     let fs = rustix::fs::statvfs(path).ok()?;
     let inodes = Some((fs.f_files, fs.f_ffree)).filter(|(total, _)| *total > 0);
     let size = fs.f_blocks.saturating_mul(fs.f_frsize);
-    Some(FileSystem { device, used: fs.f_blocks.saturating_sub(fs.f_bfree).saturating_mul(fs.f_frsize), size, inodes })
+    Some(FileSystem {
+        device,
+        used: fs.f_blocks.saturating_sub(fs.f_bfree).saturating_mul(fs.f_frsize),
+        size,
+        inodes,
+        files: None,
+    })
 }
 
 /// The path below the host's root, or as it is where this process sees it at the same place.
@@ -214,22 +221,30 @@ fn below(root: &Path, path: &[u8]) -> PathBuf {
     if path.is_empty() { root.to_owned() } else { root.join(OsStr::from_bytes(path)) }
 }
 
-/// Bytes on disk of everything below a folder on the same file system; a file with several names counts once. `None`
+/// What a folder takes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Use {
+    bytes: u64,
+    files: u64,
+}
+
+/// What is on disk of everything below a folder on the same file system; a file with several names counts once. `None`
 /// when the folder is gone or the walk was stopped.
-fn disk_use(folder: &Path, board: &DiskBoard) -> Option<u64> {
+fn disk_use(folder: &Path, board: &DiskBoard) -> Option<Use> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let top = rustix::fs::open(folder, flags, Mode::empty()).ok()?;
     let device = rustix::fs::fstat(&top).ok()?.st_dev;
     let mut links: HashSet<u64> = HashSet::new();
-    let mut blocks = 0_u64;
+    let (mut blocks, mut files) = (0_u64, 0_u64);
     let mut to_visit: Vec<PathBuf> = vec![PathBuf::from(".")];
-    let mut budget = Budget::new(board);
+    let mut budget = Budget::new(&board.signal, &board.cost, BUDGET);
     while let Some(path) = to_visit.pop() {
         let Some((dir, stat)) = open(&top, &path) else { continue };
         if stat.st_dev != device {
             continue;
         }
         blocks += u64::try_from(stat.st_blocks).unwrap_or(0);
+        files += 1;
         let Ok(entries) = Dir::read_from(&dir) else { continue };
         for entry in entries.flatten() {
             let name = entry.file_name();
@@ -244,12 +259,13 @@ fn disk_use(folder: &Path, board: &DiskBoard) -> Option<u64> {
                 to_visit.push(path.join(OsStr::from_bytes(name.to_bytes())));
             } else if stat.st_nlink == 1 || (links.len() < MOST_LINKS && links.insert(stat.st_ino)) {
                 blocks += u64::try_from(stat.st_blocks).unwrap_or(0);
+                files += 1;
             }
         }
     }
     budget.account();
     // The unit of st_blocks, whatever the file system's own block size is.
-    Some(blocks * 512)
+    Some(Use { bytes: blocks * 512, files })
 }
 
 fn open(top: &OwnedFd, path: &Path) -> Option<(OwnedFd, rustix::fs::Stat)> {
@@ -259,38 +275,6 @@ fn open(top: &OwnedFd, path: &Path) -> Option<(OwnedFd, rustix::fs::Stat)> {
         .ok()?;
     let stat = rustix::fs::fstat(&dir).ok()?;
     Some((dir, stat))
-}
-
-/// Pauses a walk so that it keeps its share of a CPU.
-struct Budget<'a> {
-    board: &'a DiskBoard,
-    since: Duration,
-    steps: u32,
-}
-
-impl<'a> Budget<'a> {
-    fn new(board: &'a DiskBoard) -> Self {
-        Self { board, since: Cpu::now(), steps: 0 }
-    }
-
-    /// `false` when the walk shall end.
-    fn step(&mut self) -> bool {
-        self.steps += 1;
-        if !self.steps.is_multiple_of(STRIDE) {
-            return true;
-        }
-        let cost = self.account();
-        std::thread::sleep(cost.div_f64(BUDGET).saturating_sub(cost));
-        !self.board.signal.is_stopped()
-    }
-
-    fn account(&mut self) -> Duration {
-        let now = Cpu::now();
-        let cost = now.saturating_sub(self.since);
-        self.since = now;
-        self.board.cost.fetch_add(u64::try_from(cost.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
-        cost
-    }
 }
 
 #[cfg(test)]
@@ -303,15 +287,18 @@ mod tests {
     fn a_layer_is_measured_with_each_file_once() {
         let folder = tempfile::tempdir().unwrap();
         let board = DiskBoard::default();
-        let empty = disk_use(folder.path(), &board).unwrap();
+        let measure = || disk_use(folder.path(), &board).unwrap();
+        let empty = measure().bytes;
         fs::create_dir_all(folder.path().join("a/b")).unwrap();
-        let folders = disk_use(folder.path(), &board).unwrap();
+        let folders = measure().bytes;
         fs::write(folder.path().join("a/b/file"), vec![7; 100_000]).unwrap();
-        let with_file = disk_use(folder.path(), &board).unwrap();
+        let with_file = measure().bytes;
+        assert_eq!(measure().files, 4);
         assert!(with_file >= folders + 100_000, "{empty} {folders} {with_file}");
         fs::hard_link(folder.path().join("a/b/file"), folder.path().join("a/second")).unwrap();
         std::os::unix::fs::symlink("/", folder.path().join("a/root")).unwrap();
-        let with_links = disk_use(folder.path(), &board).unwrap();
+        let with_links = measure().bytes;
+        assert_eq!(measure().files, 5);
         assert!(with_links < with_file + 100_000, "{with_file} {with_links}");
     }
 

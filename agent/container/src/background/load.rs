@@ -12,16 +12,16 @@
 //! count of runnable tasks. A group whose list of tasks cannot be read has no figure, and adds nothing above: it is
 //! most likely gone.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use agent_procfs::cgroup::{self, CpuStat};
 use agent_procfs::{Root, loadavg};
-use parking_lot::Mutex;
 
-use super::{Cpu, Signal};
+use super::Cpu;
+use super::board::{Board, Wanted, add_up};
 use crate::cgroups::{Controller, Layout, Version, read_in};
 
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
@@ -34,39 +34,54 @@ const IDLE: f64 = 0.005;
 const MOST_TASKS: usize = 512;
 const TIME_CONSTANT: f64 = 10.0;
 
-/// A cgroup whose load is wanted.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Wanted {
-    pub(crate) path: Arc<str>,
-    pub(crate) incarnation: u64,
+/// What was found of a cgroup.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Load {
+    /// Tasks that run or wait for a CPU, smoothed.
+    pub(crate) runnable: f64,
+    /// Those in uninterruptible sleep, smoothed, and how many are in each state now; only where all tasks are looked
+    /// at.
+    pub(crate) detail: Option<(f64, States)>,
+}
+
+/// Tasks by state.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct States {
+    pub(crate) running: f64,
+    pub(crate) sleeping: f64,
+    pub(crate) stopped: f64,
+    pub(crate) uninterruptible: f64,
+}
+
+impl States {
+    fn count(&mut self, state: u8, weight: f64) {
+        match state {
+            b'R' => self.running += weight,
+            b'S' => self.sleeping += weight,
+            b'T' | b't' => self.stopped += weight,
+            b'D' => self.uninterruptible += weight,
+            // Idle threads of the kernel and processes that have ended.
+            _ => {}
+        }
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.running += other.running;
+        self.sleeping += other.sleeping;
+        self.stopped += other.stopped;
+        self.uninterruptible += other.uninterruptible;
+    }
 }
 
 /// What scrapes want and what the thread found.
-#[derive(Debug, Default)]
-pub(crate) struct LoadBoard {
-    wanted: Mutex<(Arc<Layout>, Arc<[Wanted]>)>,
-    values: Mutex<HashMap<Arc<str>, f64>>,
-    pub(crate) signal: Signal,
-    /// Nanoseconds of CPU time that the looking took.
-    pub(crate) cost: AtomicU64,
-}
-
-impl LoadBoard {
-    /// Sets which cgroups are wanted from now on.
-    pub(crate) fn want(&self, layout: Arc<Layout>, wanted: Vec<Wanted>) {
-        *self.wanted.lock() = (layout, wanted.into());
-    }
-
-    /// The averages, by cgroup path.
-    pub(crate) fn with_values<T>(&self, read: impl FnOnce(&HashMap<Arc<str>, f64>) -> T) -> T {
-        read(&self.values.lock())
-    }
-}
+pub(crate) type LoadBoard = Board<Load>;
 
 /// The thread's own state.
 pub(crate) struct Sampler {
     root: Root,
     board: Arc<LoadBoard>,
+    /// Whether all tasks are looked at, those of idle groups too.
+    detailed: bool,
     groups: HashMap<Arc<str>, Group>,
     buffer: Vec<u8>,
 }
@@ -76,12 +91,13 @@ struct Group {
     incarnation: u64,
     usage: Option<u64>,
     looked: Instant,
-    average: Option<f64>,
+    average: Option<(f64, f64)>,
 }
 
 impl Sampler {
-    pub(crate) fn new(root: &Root, board: Arc<LoadBoard>) -> Self {
-        Self { root: root.clone(), board, groups: HashMap::new(), buffer: vec![0; 16 * 1024] }
+    /// With `detailed` for the states of tasks too.
+    pub(crate) fn new(root: &Root, board: Arc<LoadBoard>, detailed: bool) -> Self {
+        Self { root: root.clone(), board, detailed, groups: HashMap::new(), buffer: vec![0; 16 * 1024] }
     }
 
     /// Looks again and again until the board's signal stops it.
@@ -98,47 +114,44 @@ impl Sampler {
 
     /// One look at all wanted cgroups.
     pub(crate) fn look(&mut self, now: Instant) {
-        let (layout, wanted) = self.board.wanted.lock().clone();
-        let mut counts: HashMap<&str, f64> = HashMap::with_capacity(wanted.len());
-        let mut unreadable: HashSet<&str> = HashSet::new();
-        for want in wanted.iter().filter(|want| &*want.path != "/") {
-            let Some(own) = self.runnable(&layout, want, now) else {
-                unreadable.insert(&*want.path);
-                continue;
-            };
-            *counts.entry(&want.path).or_default() += own;
-            if own > 0.0 {
-                for above in ancestors(&want.path) {
-                    *counts.entry(above).or_default() += own;
-                }
+        let (layout, wanted) = self.board.wanted();
+        let mut own: HashMap<Arc<str>, States> = HashMap::with_capacity(wanted.len());
+        for want in wanted.iter() {
+            // The root's own tasks are those of the kernel, and its load is the kernel's figure.
+            let is_root = &*want.path == "/";
+            let states = if is_root && !self.detailed { None } else { self.states(&layout, want, now) };
+            if let Some(states) = states {
+                own.insert(want.path.clone(), states);
             }
         }
-        counts.retain(|path, _| !unreadable.contains(path));
+        let mut counts = add_up(&wanted, &own, States::add);
         if let Some(running) = self.running_on_the_machine() {
-            counts.insert("/", running);
+            counts.entry("/".into()).or_default().running = running;
         }
         let mut values = HashMap::with_capacity(wanted.len());
         for want in wanted.iter() {
-            let Some(count) = counts.get(&*want.path) else { continue };
+            let Some(states) = counts.get(&*want.path).copied() else { continue };
             let fresh = || Group { incarnation: want.incarnation, usage: None, looked: now, average: None };
             let group = self.groups.entry(want.path.clone()).or_insert_with(fresh);
             let average = match group.average {
                 Some(average) => {
                     let decay = (-now.duration_since(group.looked).as_secs_f64() / TIME_CONSTANT).exp();
-                    average * decay + count * (1.0 - decay)
+                    let smooth = |average: f64, now: f64| average * decay + now * (1.0 - decay);
+                    (smooth(average.0, states.running), smooth(average.1, states.uninterruptible))
                 }
-                None => *count,
+                None => (states.running, states.uninterruptible),
             };
             group.average = Some(average);
             group.looked = now;
-            values.insert(want.path.clone(), average);
+            let detail = self.detailed.then_some((average.1, states));
+            values.insert(want.path.clone(), Load { runnable: average.0, detail });
         }
         self.groups.retain(|path, _| values.contains_key(path));
-        *self.board.values.lock() = values;
+        self.board.tell(values);
     }
 
-    /// How many tasks of the cgroup itself run or wait for a CPU; nothing where that cannot be read.
-    fn runnable(&mut self, layout: &Layout, want: &Wanted, now: Instant) -> Option<f64> {
+    /// What the tasks of the cgroup itself do; nothing where that cannot be read.
+    fn states(&mut self, layout: &Layout, want: &Wanted, now: Instant) -> Option<States> {
         let usage = self.usage(layout, &want.path);
         let fresh = Group { incarnation: want.incarnation, usage: None, looked: now, average: None };
         let group = self.groups.entry(want.path.clone()).or_insert(fresh);
@@ -146,17 +159,17 @@ impl Sampler {
             *group = Group { incarnation: want.incarnation, usage: None, looked: now, average: None };
         }
         let before = std::mem::replace(&mut group.usage, usage);
-        if let (Some(before), Some(usage)) = (before, usage) {
+        if let (Some(before), Some(usage), false) = (before, usage, self.detailed) {
             let elapsed = now.duration_since(group.looked).as_nanos() as f64;
             if (usage.saturating_sub(before) as f64) < elapsed * IDLE {
-                return Some(0.0);
+                return Some(States::default());
             }
         }
-        self.runnable_tasks(layout, &want.path)
+        self.task_states(layout, &want.path)
     }
 
     fn usage(&mut self, layout: &Layout, path: &str) -> Option<u64> {
-        let path = path.trim_start_matches('/');
+        let path = relative(path);
         match layout.version(Controller::Cpuacct)? {
             Version::V1 => {
                 let at = layout.v1(Controller::Cpuacct)?;
@@ -169,8 +182,8 @@ impl Sampler {
         }
     }
 
-    fn runnable_tasks(&mut self, layout: &Layout, path: &str) -> Option<f64> {
-        let path = path.trim_start_matches('/');
+    fn task_states(&mut self, layout: &Layout, path: &str) -> Option<States> {
+        let path = relative(path);
         let list = match (layout.v1(Controller::Cpu).or(layout.v1(Controller::Cpuacct)), layout.v2()) {
             (Some(at), _) => self.read(layout, at, &format!("{path}/tasks")),
             (None, Some(at)) => self.read(layout, at, &format!("{path}/cgroup.threads")),
@@ -180,16 +193,19 @@ impl Sampler {
         let step = tasks.len().div_ceil(MOST_TASKS).max(1);
         // This very thread runs, since it looks.
         let myself = self.own_task();
-        let running =
-            tasks.iter().step_by(step).filter(|task| Some(**task) != myself && self.is_runnable(**task)).count();
-        Some((running * step) as f64)
+        let mut states = States::default();
+        for task in tasks.iter().step_by(step).filter(|task| Some(**task) != myself) {
+            if let Some(state) = self.state(*task) {
+                states.count(state, step as f64);
+            }
+        }
+        Some(states)
     }
 
-    fn is_runnable(&mut self, task: u32) -> bool {
+    fn state(&mut self, task: u32) -> Option<u8> {
         let path = self.root.procfs.join(task.to_string()).join("stat");
-        let length = read_in(rustix::fs::CWD, &path, &mut self.buffer, false);
-        let stat = length.and_then(|length| self.buffer.get(..length));
-        stat.and_then(cgroup::task_is_runnable).unwrap_or(false)
+        let length = read_in(rustix::fs::CWD, &path, &mut self.buffer, false)?;
+        cgroup::task_state(self.buffer.get(..length)?)
     }
 
     /// By the watched /proc, whose numbers differ from this process's own where it runs in a PID namespace.
@@ -211,11 +227,9 @@ impl Sampler {
     }
 }
 
-/// The paths above, without the root.
-fn ancestors(path: &str) -> impl Iterator<Item = &str> {
-    std::iter::successors(Some(path), |path| path.rsplit_once('/').map(|(above, _)| above))
-        .skip(1)
-        .take_while(|above| !above.is_empty())
+/// From the hierarchy's mount point.
+pub(super) fn relative(path: &str) -> &str {
+    Some(path.trim_start_matches('/')).filter(|path| !path.is_empty()).unwrap_or(".")
 }
 
 #[cfg(test)]
@@ -237,7 +251,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let root = Root { procfs: folder.path().join("proc"), ..Root::default() };
             let board = Arc::new(LoadBoard::default());
-            let case = Self { sampler: Sampler::new(&root, board.clone()), folder, board, now: Instant::now() };
+            let case = Self { sampler: Sampler::new(&root, board.clone(), false), folder, board, now: Instant::now() };
             case.write("cgroup/cgroup.controllers", "cpu");
             for path in ["a", "a/b", "idle"] {
                 case.write(&format!("cgroup/{path}/cgroup.threads"), "");
@@ -272,7 +286,7 @@ mod tests {
         fn look(&mut self, seconds: u64) -> HashMap<String, f64> {
             self.now += Duration::from_secs(seconds);
             self.sampler.look(self.now);
-            self.board.with_values(|values| values.iter().map(|(path, value)| (path.to_string(), *value)).collect())
+            self.board.with_found(|found| found.iter().map(|(path, load)| (path.to_string(), load.runnable)).collect())
         }
     }
 
@@ -318,7 +332,7 @@ mod tests {
         let mut case = Case::new();
         case.tasks("a", &[(10, 'R')]);
         case.look(0);
-        let layout = case.board.wanted.lock().0.clone();
+        let layout = case.board.wanted().0;
         case.board.want(layout, vec![Wanted { path: "/a".into(), incarnation: 2 }]);
         case.tasks("a", &[(10, 'S')]);
         let values = case.look(1);
@@ -338,8 +352,26 @@ mod tests {
     }
 
     #[test]
-    fn paths_above() {
-        assert_eq!(ancestors("/a/b/c").collect::<Vec<_>>(), ["/a/b", "/a"]);
-        assert_eq!(ancestors("/a").count(), 0);
+    fn states_of_all_tasks_where_they_are_asked_for() {
+        let mut case = Case::new();
+        case.sampler.detailed = true;
+        case.write("cgroup/cgroup.threads", "5\n");
+        case.write("cgroup/cpu.stat", "usage_usec 0\n");
+        case.write("proc/5/stat", "5 (kworker) I 1 1");
+        case.tasks("a", &[(10, 'R'), (11, 'S'), (12, 'T'), (13, 'D'), (14, 'Z')]);
+        case.tasks("a/b", &[(20, 'S')]);
+        let detail = |case: &mut Case, path: &str| {
+            case.look(10);
+            case.board.with_found(|found| found.get(path).and_then(|load| load.detail)).unwrap()
+        };
+        let want = States { running: 1.0, sleeping: 2.0, stopped: 1.0, uninterruptible: 1.0 };
+        assert_eq!(detail(&mut case, "/a"), (1.0, want));
+        // Also where nothing runs, which the plain look skips.
+        case.tasks("a", &[(11, 'S')]);
+        let (waiting, states) = detail(&mut case, "/a");
+        assert!((waiting - (-1.0_f64).exp()).abs() < 1e-9, "{waiting}");
+        assert_eq!((states.sleeping, states.uninterruptible), (2.0, 0.0));
+        let (_, machine) = detail(&mut case, "/");
+        assert_eq!((machine.running, machine.sleeping), (3.0, 2.0));
     }
 }

@@ -1,9 +1,12 @@
-//! What cannot be read at the moment of a scrape: the load, which is an average over time, and disk use, which takes
-//! long. One thread each for all containers; both are idle while nobody scrapes, and each keeps a bound on the
-//! share of a CPU that it takes.
+//! What cannot be read at the moment of a scrape: the load, which is an average over time, and what takes long: disk
+//! use, and what must be looked up process by process. One thread each for all containers, and only for the sets that
+//! are on; all are idle while nobody scrapes, and each keeps a bound on the share of a CPU that it takes.
 
+pub(crate) mod board;
 pub(crate) mod disk;
 pub(crate) mod load;
 mod pace;
+pub(crate) mod referenced;
+pub(crate) mod tasks;
 
-pub(crate) use pace::{Cpu, Signal};
+pub(crate) use pace::{Budget, Cpu, Signal};

@@ -1,5 +1,6 @@
 //! How a background thread waits, ends and counts its own cost.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
@@ -60,6 +61,50 @@ impl Signal {
                 return !state.stopped;
             }
         }
+    }
+}
+
+/// Steps between two looks at the cost.
+const STRIDE: u32 = 512;
+
+/// Pauses a walk so that it keeps its share of a CPU.
+pub(crate) struct Budget<'a> {
+    signal: &'a Signal,
+    /// Nanoseconds of CPU time, added to.
+    cost: &'a AtomicU64,
+    share: f64,
+    since: Duration,
+    steps: u32,
+}
+
+impl<'a> Budget<'a> {
+    pub(crate) fn new(signal: &'a Signal, cost: &'a AtomicU64, share: f64) -> Self {
+        Self { signal, cost, share, since: Cpu::now(), steps: 0 }
+    }
+
+    /// After each thing that was looked at. `false` when the walk shall end.
+    pub(crate) fn step(&mut self) -> bool {
+        self.steps += 1;
+        if !self.steps.is_multiple_of(STRIDE) {
+            return true;
+        }
+        self.pause()
+    }
+
+    /// Waits for what the walk has taken too much so far. `false` when it shall end.
+    pub(crate) fn pause(&mut self) -> bool {
+        let cost = self.account();
+        std::thread::sleep(cost.div_f64(self.share).saturating_sub(cost));
+        !self.signal.is_stopped()
+    }
+
+    /// Adds up the cost so far, and gives what came to it.
+    pub(crate) fn account(&mut self) -> Duration {
+        let now = Cpu::now();
+        let cost = now.saturating_sub(self.since);
+        self.since = now;
+        self.cost.fetch_add(u64::try_from(cost.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        cost
     }
 }
 

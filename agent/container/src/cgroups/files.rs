@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use super::layout::{Controller, Layout};
+use super::layout::{Controller, Layout, Version};
 use super::tree::Cgroup;
 
 /// A file of a cgroup, by what it is for.
@@ -40,6 +40,14 @@ pub(crate) enum File {
     V1BlkioCfqCount,
     V1BlkioOwnBytes,
     V1BlkioOwnCount,
+    V1BlkioBfqMerged,
+    V1BlkioBfqTime,
+    V1BlkioBfqQueued,
+    V1BlkioCfqMerged,
+    V1BlkioCfqTime,
+    V1BlkioCfqQueued,
+    V1CpusetMigrate,
+    V1MemoryNuma,
     V2CpuStat,
     V2CpuMax,
     V2CpuWeight,
@@ -52,6 +60,8 @@ pub(crate) enum File {
     V2MemoryMax,
     V2MemorySwapMax,
     V2MemoryLow,
+    V2MemoryMin,
+    V2MemoryNuma,
     V2MemoryPressure,
     V2IoStat,
     V2IoPressure,
@@ -60,7 +70,7 @@ pub(crate) enum File {
     V2Procs,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum Place {
     V1(Controller),
     V2,
@@ -95,6 +105,14 @@ const FILES: &[(File, Place, &str)] = &[
     (File::V1BlkioCfqCount, Place::V1(Controller::Blkio), "blkio.io_serviced_recursive"),
     (File::V1BlkioOwnBytes, Place::V1(Controller::Blkio), "blkio.throttle.io_service_bytes"),
     (File::V1BlkioOwnCount, Place::V1(Controller::Blkio), "blkio.throttle.io_serviced"),
+    (File::V1BlkioBfqMerged, Place::V1(Controller::Blkio), "blkio.bfq.io_merged_recursive"),
+    (File::V1BlkioBfqTime, Place::V1(Controller::Blkio), "blkio.bfq.io_service_time_recursive"),
+    (File::V1BlkioBfqQueued, Place::V1(Controller::Blkio), "blkio.bfq.io_queued_recursive"),
+    (File::V1BlkioCfqMerged, Place::V1(Controller::Blkio), "blkio.io_merged_recursive"),
+    (File::V1BlkioCfqTime, Place::V1(Controller::Blkio), "blkio.io_service_time_recursive"),
+    (File::V1BlkioCfqQueued, Place::V1(Controller::Blkio), "blkio.io_queued_recursive"),
+    (File::V1CpusetMigrate, Place::V1(Controller::Cpuset), "cpuset.memory_migrate"),
+    (File::V1MemoryNuma, Place::V1(Controller::Memory), "memory.numa_stat"),
     (File::V2CpuStat, Place::V2, "cpu.stat"),
     (File::V2CpuMax, Place::V2, "cpu.max"),
     (File::V2CpuWeight, Place::V2, "cpu.weight"),
@@ -107,6 +125,8 @@ const FILES: &[(File, Place, &str)] = &[
     (File::V2MemoryMax, Place::V2, "memory.max"),
     (File::V2MemorySwapMax, Place::V2, "memory.swap.max"),
     (File::V2MemoryLow, Place::V2, "memory.low"),
+    (File::V2MemoryMin, Place::V2, "memory.min"),
+    (File::V2MemoryNuma, Place::V2, "memory.numa_stat"),
     (File::V2MemoryPressure, Place::V2, "memory.pressure"),
     (File::V2IoStat, Place::V2, "io.stat"),
     (File::V2IoPressure, Place::V2, "io.pressure"),
@@ -115,7 +135,11 @@ const FILES: &[(File, Place, &str)] = &[
     (File::V2Procs, Place::V2, "cgroup.procs"),
 ];
 
-/// The open files of one cgroup.
+/// A file whose name depends on the machine, such as that of a size of huge pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Named(usize);
+
+/// The open files of one cgroup: those of the table, and behind them the named ones that were asked for.
 #[derive(Debug)]
 pub(crate) struct Slots {
     open: Vec<Option<OwnedFd>>,
@@ -137,6 +161,7 @@ const PATIENCE: u8 = 30;
 pub(crate) struct Desk {
     buffer: Vec<u8>,
     path: String,
+    named: Vec<(Place, String)>,
     open: usize,
     most_open: usize,
     /// Files that are there and could not be read, since the start.
@@ -148,7 +173,7 @@ impl Desk {
     pub(crate) fn new() -> Self {
         let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(65_536);
         let most_open = usize::try_from(limit / 2).unwrap_or(usize::MAX).min(16_384);
-        Self { buffer: vec![0; 16 * 1024], path: String::new(), open: 0, most_open, unreadable: 0 }
+        Self { buffer: vec![0; 16 * 1024], path: String::new(), named: Vec::new(), open: 0, most_open, unreadable: 0 }
     }
 
     /// To be told when the files of a cgroup were closed.
@@ -159,10 +184,36 @@ impl Desk {
 
     /// The file's content, or nothing where there is no such file (any more).
     pub(crate) fn read(&mut self, layout: &Layout, cgroup: &mut Cgroup, file: File) -> Option<&[u8]> {
-        let at = file as usize;
-        let (_, place, name) = FILES.get(at)?;
+        self.read_at(layout, cgroup, file as usize)
+    }
+
+    /// A file by its name, for [`read_named`](Self::read_named). The names are few and stay for good.
+    pub(crate) fn name(&mut self, controller: Controller, version: Version, name: String) -> Named {
+        let place = match version {
+            Version::V1 => Place::V1(controller),
+            Version::V2 => Place::V2,
+        };
+        self.named.push((place, name));
+        Named(self.named.len() - 1)
+    }
+
+    /// As [`read`](Self::read).
+    pub(crate) fn read_named(&mut self, layout: &Layout, cgroup: &mut Cgroup, named: Named) -> Option<&[u8]> {
+        let at = FILES.len() + named.0;
+        if at >= cgroup.slots.open.len() {
+            cgroup.slots.open.resize_with(at + 1, || None);
+            cgroup.slots.patience.resize(at + 1, 0);
+        }
+        self.read_at(layout, cgroup, at)
+    }
+
+    fn read_at(&mut self, layout: &Layout, cgroup: &mut Cgroup, at: usize) -> Option<&[u8]> {
+        let (place, name) = match FILES.get(at) {
+            Some((_, place, name)) => (*place, *name),
+            None => self.named.get(at - FILES.len()).map(|(place, name)| (*place, name.as_str()))?,
+        };
         let hierarchy = match place {
-            Place::V1(controller) => layout.v1(*controller)?,
+            Place::V1(controller) => layout.v1(controller)?,
             Place::V2 => layout.v2()?,
         };
         if cgroup.inode(hierarchy) == 0 {
@@ -186,7 +237,7 @@ impl Desk {
                 rustix::fs::openat(dir, self.path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
             }
         };
-        let several_records = *name == "cgroup.procs";
+        let several_records = name == "cgroup.procs";
         match opened.and_then(|fd| fill(&fd, &mut self.buffer, several_records).map(|length| (fd, length))) {
             Ok((fd, length)) => {
                 if was_open || self.open < self.most_open {

@@ -7,6 +7,6 @@ mod files;
 mod layout;
 mod tree;
 
-pub(crate) use files::{Desk, File, read_in};
+pub(crate) use files::{Desk, File, Named, read_in};
 pub(crate) use layout::{Controller, Layout, Version};
 pub(crate) use tree::{Cgroup, Key, Tree};

@@ -55,7 +55,7 @@ const PODMANS_ENDED: &[&str] = &["exited"];
 fn build(config: &Config) -> Result<Built, Error> {
     let Some(address) = &config.docker else { return Ok(None) };
     let address = Address::of(SPEC.name, address)?;
-    Ok(Some(Box::new(Docker { client: Client::of_docker(address, config.stopped_for) })))
+    Ok(Some(Box::new(Docker { client: Client::of_docker(address, config) })))
 }
 
 struct Docker {
@@ -77,14 +77,14 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// Docker's own, which keeps containers that stopped for so long.
-    fn of_docker(address: Address, stopped_for: Duration) -> Self {
-        Self { address, book: Book::new(stopped_for, Place::Anywhere), is_docker: true }
+    /// Docker's own.
+    fn of_docker(address: Address, config: &Config) -> Self {
+        Self { address, book: Book::new(config, Place::Anywhere), is_docker: true }
     }
 
     /// Podman, whose cgroups are found so.
-    pub(super) fn of_podman(address: Address, stopped_for: Duration, place: Place) -> Self {
-        Self { address, book: Book::new(stopped_for, place), is_docker: false }
+    pub(super) fn of_podman(address: Address, config: &Config, place: Place) -> Self {
+        Self { address, book: Book::new(config, place), is_docker: false }
     }
 }
 

@@ -27,33 +27,31 @@ const MOST_USERS: usize = 64;
 fn build(config: &Config) -> Result<Built, Error> {
     let Some(address) = &config.podman else { return Ok(None) };
     let address = Address::of(SPEC.name, address)?;
-    let (users, stopped_for) = (config.user_runtimes.clone(), config.stopped_for);
-    Ok(Some(Box::new(Podman { address, users, stopped_for })))
+    Ok(Some(Box::new(Podman { address, config: config.clone() })))
 }
 
 struct Podman {
     address: Address,
-    users: PathBuf,
-    stopped_for: Duration,
+    config: Config,
 }
 
 impl Runtime for Podman {
     fn watch(self: Box<Self>, view: Arc<View>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        let Self { address, users, stopped_for } = *self;
-        let of_machine = Client::of_podman(address, stopped_for, Place::ById);
+        let Self { address, config } = *self;
+        let of_machine = Client::of_podman(address, &config, Place::ById);
         let post = view.open(SPEC.name, None);
         Box::pin(async move {
-            tokio::join!(follow(of_machine, post), follow_users(&users, stopped_for, &view));
+            tokio::join!(follow(of_machine, post), follow_users(&config, &view));
         })
     }
 }
 
 /// Follows the sockets of users as they come and go.
-async fn follow_users(users: &Path, stopped_for: Duration, view: &Arc<View>) {
+async fn follow_users(config: &Config, view: &Arc<View>) {
     let mut tasks = JoinSet::new();
     let mut followed: BTreeMap<u32, AbortHandle> = BTreeMap::new();
     loop {
-        let found = sockets(users);
+        let found = sockets(&config.user_runtimes);
         followed.retain(|user, task| {
             let is_here = found.contains_key(user);
             if !is_here {
@@ -65,7 +63,7 @@ async fn follow_users(users: &Path, stopped_for: Duration, view: &Arc<View>) {
             followed.entry(user).or_insert_with(|| {
                 // Where systemd keeps all that users run.
                 let place = Place::Under(format!("/user.slice/user-{user}.slice/").into());
-                let client = Client::of_podman(Address::Unix(socket), stopped_for, place);
+                let client = Client::of_podman(Address::Unix(socket), config, place);
                 tasks.spawn(follow(client, view.open(SPEC.name, Some(&user.to_string()))))
             });
         }

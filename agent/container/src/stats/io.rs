@@ -55,6 +55,12 @@ pub(crate) fn collect(reading: &mut Reading<'_, '_>, devices: &mut Devices, root
         Some(Version::V1) => {
             version_1(reading, devices, root, What::Bytes);
             version_1(reading, devices, root, What::Count);
+            // The root has these from the devices themselves.
+            if !reading.cgroup.is_root() {
+                for what in [What::Merged, What::Nanos, What::Queued] {
+                    version_1(reading, devices, root, what);
+                }
+            }
         }
         Some(Version::V2) => {
             let Some(text) = reading.read(File::V2IoStat) else { return };
@@ -96,6 +102,10 @@ fn version_2(reading: &mut Reading<'_, '_>, stat: &IoStat, device: &Device) {
 enum What {
     Bytes,
     Count,
+    Merged,
+    /// Time of requests from their start to their end.
+    Nanos,
+    Queued,
 }
 
 /// Which of version 1's files counts depends on the kernel and the I/O scheduler: `throttle` counts everything up to
@@ -105,11 +115,18 @@ const BYTES: &[File] =
     &[File::V1BlkioThrottleBytes, File::V1BlkioBfqBytes, File::V1BlkioCfqBytes, File::V1BlkioOwnBytes];
 const COUNT: &[File] =
     &[File::V1BlkioThrottleCount, File::V1BlkioBfqCount, File::V1BlkioCfqCount, File::V1BlkioOwnCount];
+/// Only schedulers tell these; BFQ where the kernel was built to debug it.
+const MERGED: &[File] = &[File::V1BlkioBfqMerged, File::V1BlkioCfqMerged];
+const NANOS: &[File] = &[File::V1BlkioBfqTime, File::V1BlkioCfqTime];
+const QUEUED: &[File] = &[File::V1BlkioBfqQueued, File::V1BlkioCfqQueued];
 
 fn version_1(reading: &mut Reading<'_, '_>, devices: &mut Devices, root: &Root, what: What) {
     let files = match what {
         What::Bytes => BYTES,
         What::Count => COUNT,
+        What::Merged => MERGED,
+        What::Nanos => NANOS,
+        What::Queued => QUEUED,
     };
     for file in files {
         let Some(text) = reading.read(*file) else { continue };
@@ -122,12 +139,21 @@ fn version_1(reading: &mut Reading<'_, '_>, devices: &mut Devices, root: &Root, 
         for (number, operation, value) in entries {
             let device = devices.name(number, root, reading.desk);
             let labels = &[("device", device.name.as_str())];
-            match (what, operation) {
-                (What::Bytes, "Read") => reading.put(Metric::FsReadsBytes, labels, value as f64),
-                (What::Bytes, "Write") => reading.put(Metric::FsWritesBytes, labels, value as f64),
-                (What::Count, "Read") => reading.put(Metric::FsReads, labels, value as f64),
-                (What::Count, "Write") => reading.put(Metric::FsWrites, labels, value as f64),
-                _ => {}
+            let (metric, divisor) = match (what, operation) {
+                (What::Bytes, "Read") => (Some(Metric::FsReadsBytes), 1.0),
+                (What::Bytes, "Write") => (Some(Metric::FsWritesBytes), 1.0),
+                (What::Count, "Read") => (Some(Metric::FsReads), 1.0),
+                (What::Count, "Write") => (Some(Metric::FsWrites), 1.0),
+                (What::Merged, "Read") => (Some(Metric::FsReadsMerged), 1.0),
+                (What::Merged, "Write") => (Some(Metric::FsWritesMerged), 1.0),
+                (What::Nanos, "Read") => (Some(Metric::FsReadSeconds), 1e9),
+                (What::Nanos, "Write") => (Some(Metric::FsWriteSeconds), 1e9),
+                (What::Nanos, "Total") => (Some(Metric::FsIoTime), 1e9),
+                (What::Queued, "Total") => (Some(Metric::FsIoCurrent), 1.0),
+                _ => (None, 1.0),
+            };
+            if let Some(metric) = metric {
+                reading.put(metric, labels, value as f64 / divisor);
             }
             if matches!(what, What::Bytes) {
                 put_usage(reading, &device, operation, Some(value));

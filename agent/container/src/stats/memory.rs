@@ -5,6 +5,7 @@ use agent_procfs::cgroup::{self, MemoryEvents, MemoryStat};
 use super::Reading;
 use crate::catalogue::Metric;
 use crate::cgroups::{Cgroup, Controller, Desk, File, Layout, Version};
+use crate::compat::Quirk;
 use crate::machine::Machine;
 
 pub(crate) fn collect(reading: &mut Reading<'_, '_>) {
@@ -17,6 +18,7 @@ pub(crate) fn collect(reading: &mut Reading<'_, '_>) {
 
 fn version_1(reading: &mut Reading<'_, '_>) {
     let Some(stat) = reading.read(File::V1MemoryStat).map(MemoryStat::parse_v1) else { return };
+    let stat = if reading.has(Quirk::ZeroesOnV1) { without_what_v2_has(stat) } else { stat };
     let usage = reading.number(File::V1MemoryUsage);
     in_use(reading, &stat, usage);
     let highest = reading.number(File::V1MemoryMaxUsage);
@@ -26,6 +28,26 @@ fn version_1(reading: &mut Reading<'_, '_>) {
     let failures = reading.number(File::V1MemoryFailures);
     reading.put_some(Metric::MemoryFailures, failures);
     reading.put_some(Metric::MemorySwap, stat.swap);
+    if reading.has(Quirk::ZeroesOnV1) {
+        for metric in [Metric::MemoryEventsHigh, Metric::MemoryEventsMax] {
+            reading.put_some(metric, Some(0));
+        }
+        reading.put_some(Metric::MemoryScanned, stat.scanned);
+        reading.put_some(Metric::MemoryReclaimed, stat.reclaimed);
+    }
+}
+
+/// As cAdvisor reads version 1, which tells some of these.
+fn without_what_v2_has(stat: MemoryStat) -> MemoryStat {
+    MemoryStat {
+        file_dirty: Some(0),
+        file_writeback: Some(0),
+        scanned: Some(0),
+        reclaimed: Some(0),
+        refaults_file: Some(0),
+        refaults_anon: Some(0),
+        ..stat
+    }
 }
 
 fn version_2(reading: &mut Reading<'_, '_>) {
@@ -34,11 +56,12 @@ fn version_2(reading: &mut Reading<'_, '_>) {
     in_use(reading, &stat, usage);
     let highest = reading.number(File::V2MemoryPeak);
     reading.put_some(Metric::MemoryMaxUsage, highest);
-    reading.put_some(Metric::MemoryKernel, stat.kernel);
+    let zero = reading.has(Quirk::ZeroesOnV2).then_some(0);
+    reading.put_some(Metric::MemoryKernel, zero.or(stat.kernel));
     let swap = if reading.cgroup.is_root() { reading.machine.swap_used } else { reading.number(File::V2MemorySwap) };
     reading.put_some(Metric::MemorySwap, swap);
     let events = reading.read(File::V2MemoryEvents).map(MemoryEvents::parse).unwrap_or_default();
-    reading.put_some(Metric::MemoryFailures, events.max);
+    reading.put_some(Metric::MemoryFailures, zero.or(events.max));
     reading.put_some(Metric::MemoryEventsHigh, events.high);
     reading.put_some(Metric::MemoryEventsMax, events.max);
     reading.put_some(Metric::MemoryScanned, stat.scanned);
@@ -118,16 +141,20 @@ pub(crate) fn limits(reading: &mut Reading<'_, '_>) {
             reading.put_some(Metric::SpecMemoryLimit, limit);
             // The kernel's figure is memory and swap together.
             let both = self::limit(reading, File::V1MemorySwapLimit);
-            let swap = both.zip(limit).map(|(both, memory)| both.saturating_sub(memory));
+            let swap = match reading.has(Quirk::SwapWithMemory) {
+                true => both,
+                false => both.zip(limit).map(|(both, memory)| both.saturating_sub(memory)),
+            };
             reading.put_some(Metric::SpecMemorySwapLimit, swap);
             let reservation = self::limit(reading, File::V1MemorySoftLimit);
             reading.put_some(Metric::SpecMemoryReservation, reservation);
         }
         Some(Version::V2) => {
+            let kept = if reading.has(Quirk::ReservationIsMin) { File::V2MemoryMin } else { File::V2MemoryLow };
             let files = [
                 (File::V2MemoryMax, Metric::SpecMemoryLimit),
                 (File::V2MemorySwapMax, Metric::SpecMemorySwapLimit),
-                (File::V2MemoryLow, Metric::SpecMemoryReservation),
+                (kept, Metric::SpecMemoryReservation),
             ];
             for (file, metric) in files {
                 let limit = limit(reading, file);

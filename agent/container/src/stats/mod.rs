@@ -1,17 +1,24 @@
 //! What is read of one cgroup, a file here for each kind of figure.
 
 pub(crate) mod cpu;
+pub(crate) mod disks;
+pub(crate) mod hugetlb;
 pub(crate) mod io;
 pub(crate) mod memory;
 pub(crate) mod network;
+pub(crate) mod nodes;
 pub(crate) mod pids;
 pub(crate) mod pressure;
+pub(crate) mod resctrl;
+pub(crate) mod results;
+pub(crate) mod sockets;
 pub(crate) mod spec;
 
 use agent_exposition::SharedId;
 
 use crate::catalogue::Metric;
-use crate::cgroups::{Cgroup, Desk, File, Layout};
+use crate::cgroups::{Cgroup, Desk, File, Layout, Named};
+use crate::compat::Quirk;
 use crate::machine::Machine;
 use crate::sets::Sets;
 use crate::sheet::Sheet;
@@ -30,6 +37,15 @@ pub(crate) struct Reading<'a, 'p> {
 impl Reading<'_, '_> {
     fn read(&mut self, file: File) -> Option<&[u8]> {
         self.desk.read(self.layout, self.cgroup, file)
+    }
+
+    fn read_named(&mut self, named: Named) -> Option<&[u8]> {
+        self.desk.read_named(self.layout, self.cgroup, named)
+    }
+
+    /// Whether one of cAdvisor's faults is asked for.
+    fn has(&self, quirk: Quirk) -> bool {
+        self.sheet.compat.has(quirk)
     }
 
     fn number(&mut self, file: File) -> Option<u64> {

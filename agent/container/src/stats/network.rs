@@ -13,6 +13,7 @@ use agent_procfs::{Root, cgroup, netdev};
 
 use crate::catalogue::Metric;
 use crate::cgroups::Desk;
+use crate::compat::{Compat, Quirk};
 use crate::runtimes::Network;
 use crate::sheet::Sheet;
 
@@ -27,20 +28,35 @@ pub(crate) struct Candidate {
     pub(crate) namespace: Option<u64>,
 }
 
-/// Adds the interfaces of those candidates that own their namespace, and of the machine under `root_labels`.
-pub(crate) fn collect(
+/// A process through which a namespace is seen, and whose figures they are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    pub(crate) pid: u32,
+    pub(crate) labels: SharedId,
+}
+
+/// The machine's namespace under `root_labels`, and those of the candidates that own theirs; in cAdvisor's manner those
+/// of all candidates.
+pub(crate) fn places(
     candidates: &[Candidate],
     root_labels: Option<SharedId>,
     root: &Root,
-    desk: &mut Desk,
-    sheet: &mut Sheet<'_>,
-) {
-    if let Some(labels) = root_labels {
-        put_interfaces(1, labels, root, desk, sheet);
+    compat: Compat,
+) -> Vec<Place> {
+    let mut places: Vec<_> = root_labels.map(|labels| Place { pid: 1, labels }).into_iter().collect();
+    let place = |candidate: &Candidate| Place { pid: candidate.pid, labels: candidate.labels };
+    if compat.has(Quirk::SharedNetwork) {
+        places.extend(candidates.iter().map(place));
+    } else {
+        places.extend(owners(candidates, host_namespace(root, candidates)).into_iter().map(place));
     }
-    let host = host_namespace(root, candidates);
-    for candidate in owners(candidates, host) {
-        put_interfaces(candidate.pid, candidate.labels, root, desk, sheet);
+    places
+}
+
+/// Adds the interfaces of each place.
+pub(crate) fn collect(places: &[Place], root: &Root, desk: &mut Desk, sheet: &mut Sheet<'_>) {
+    for place in places {
+        put_interfaces(place.pid, place.labels, root, desk, sheet);
     }
 }
 

@@ -1,10 +1,13 @@
 //! Processes and threads: `cgroup.procs` and `pids.*`.
 
+use agent_exposition::SharedId;
 use agent_procfs::cgroup::{self, Limit};
+use agent_procfs::{Root, process};
 
 use super::Reading;
 use crate::catalogue::Metric;
 use crate::cgroups::{Cgroup, Controller, Desk, File, Layout, Version};
+use crate::sheet::Sheet;
 
 /// The tasks and their limit; the processes are counted over the whole tree by the caller.
 pub(crate) fn collect(reading: &mut Reading<'_, '_>) {
@@ -20,6 +23,17 @@ pub(crate) fn collect(reading: &mut Reading<'_, '_>) {
         Limit::None => 0,
     });
     reading.put_some(Metric::ThreadsMax, most);
+}
+
+/// The soft limit of open files of a container's first process.
+pub(crate) fn put_limits(pid: u32, labels: SharedId, root: &Root, desk: &mut Desk, sheet: &mut Sheet<'_>) {
+    let text = desk.read_path(&root.proc(format!("{pid}/limits")));
+    let Some(limit) = text.and_then(process::soft_open_files) else { return };
+    let value = match limit {
+        Limit::At(files) => files as f64,
+        Limit::None => -1.0,
+    };
+    sheet.put(Metric::Ulimits, labels, &[("ulimit", "max_open_files")], value);
 }
 
 /// The processes of a cgroup itself, without those of the cgroups below.

@@ -58,7 +58,7 @@ pub fn busybox_tar() -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("bin")).unwrap();
     fs::copy(busybox, folder.path().join("bin/busybox")).unwrap();
-    for applet in ["sh", "sleep", "dd", "ping", "cat", "sync"] {
+    for applet in ["sh", "sleep", "dd", "ping", "cat", "sync", "nc"] {
         std::os::unix::fs::symlink("busybox", folder.path().join("bin").join(applet)).unwrap();
     }
     let tar = Command::new("tar").arg("-C").arg(folder.path()).args(["-c", "."]).output().unwrap();
@@ -156,7 +156,7 @@ impl Machine {
         fs::write(path, content).unwrap();
     }
 
-    fn link(&self, path: &str, target: &str) {
+    pub fn link(&self, path: &str, target: &str) {
         let path = self.path(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::os::unix::fs::symlink(target, path).unwrap();

@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use agent_exposition::{Kind, Page};
-use agent_procfs::{Root, counter_lines, mountinfo};
+use agent_procfs::mountinfo::Mount;
+use agent_procfs::{Root, counter_lines};
 
 use crate::attributes::{Attributes, Descriptors, Row};
 use crate::btrfs_devices::{self, Device};
 use crate::devices::Devices;
-use crate::source::Source;
-use crate::{CollectError, Collector, Outcome, Spec};
+use crate::shared::FromMounts;
+use crate::{CollectError, Collector, Outcome, Scrape, Spec};
 
 /// Registration.
 pub const SPEC: Spec = Spec {
@@ -24,7 +25,8 @@ pub const SPEC: Spec = Spec {
     build: |context| {
         let root = &context.root;
         Ok(Box::new(Btrfs {
-            mounts: [Source::new(root.proc("1/mountinfo")), Source::new(root.proc("self/mountinfo"))],
+            mount_points: FromMounts::new(&context.mounts),
+            scrape: 0,
             file_systems: Devices::new(root.sys("fs/btrfs")),
             descriptors: Arc::clone(&context.descriptors),
             root: root.clone(),
@@ -34,8 +36,9 @@ pub const SPEC: Spec = Spec {
 
 struct Btrfs {
     root: Root,
-    /// The first one that can be read counts. They are read only where there is a file system to be found.
-    mounts: [Source; 2],
+    /// The list of mounts is asked for only where there is a file system to be found.
+    mount_points: FromMounts<Vec<MountPoint>>,
+    scrape: u64,
     file_systems: Devices<FileSystem>,
     descriptors: Arc<Descriptors>,
 }
@@ -70,6 +73,10 @@ const PROFILE: &[Row] = &[
 ];
 
 impl Collector for Btrfs {
+    fn begin(&mut self, scrape: Scrape) {
+        self.scrape = scrape.number;
+    }
+
     fn collect(&mut self, page: &mut Page) -> Result<Outcome, CollectError> {
         let descriptors = &self.descriptors;
         // File systems are named by their UUIDs; beside them are the features of the kernel.
@@ -93,22 +100,32 @@ impl Collector for Btrfs {
 impl Btrfs {
     /// What mounted file systems say about their devices, by UUID. One that cannot be asked is left out.
     fn ask(&mut self) -> BTreeMap<String, Vec<Device>> {
+        let root = &self.root;
+        let mount_points = self.mount_points.get(self.scrape, |mounts| mount_points(root, mounts));
         let (mut asked, mut seen) = (BTreeMap::new(), HashSet::new());
-        let mut mounts = self.mounts.iter_mut().filter_map(|file| file.parse_lossy(|b| Ok(mountinfo::parse(b))).ok());
-        for mount in mounts.next().unwrap_or_default().iter().filter(|mount| mount.fs_type == b"btrfs") {
-            let number = (mount.major, mount.minor);
-            let mount_point = Path::new(OsStr::from_bytes(&mount.mount_point));
-            let below_root = mount_point.strip_prefix("/").unwrap_or(mount_point);
+        for (number, mount_point) in mount_points.map(|points| points.as_slice()).unwrap_or_default() {
             // A file system may be mounted in many places.
-            if !seen.contains(&number)
-                && let Some((uuid, devices)) = btrfs_devices::devices(&self.root.rootfs.join(below_root))
+            if !seen.contains(number)
+                && let Some((uuid, devices)) = btrfs_devices::devices(mount_point)
             {
-                seen.insert(number);
+                seen.insert(*number);
                 asked.insert(uuid, devices);
             }
         }
         asked
     }
+}
+
+/// The device number of a file system, and where it is mounted.
+type MountPoint = ((u32, u32), PathBuf);
+
+fn mount_points(root: &Root, mounts: &[Mount]) -> Vec<MountPoint> {
+    let path = |mount: &Mount| {
+        let mount_point = Path::new(OsStr::from_bytes(&mount.mount_point));
+        root.rootfs.join(mount_point.strip_prefix("/").unwrap_or(mount_point))
+    };
+    let mounted = mounts.iter().filter(|mount| mount.fs_type == b"btrfs");
+    mounted.map(|mount| ((mount.major, mount.minor), path(mount))).collect()
 }
 
 impl FileSystem {

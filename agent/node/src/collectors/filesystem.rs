@@ -10,10 +10,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use agent_exposition::{Kind, Page};
-use agent_procfs::mountinfo::{self, Mount};
+use agent_procfs::mountinfo::Mount;
 
 use crate::pattern::{Filter, FilterFlags};
-use crate::source::Source;
+use crate::shared::FromMounts;
 use crate::stat_pool::{Reply, StatPool, Target, Usage};
 use crate::{BuildError, CollectError, Collector, Context, FlagSpec, Flags, Outcome, Scrape, Spec};
 
@@ -75,17 +75,15 @@ fn build(context: &Context) -> Result<Box<dyn Collector>, BuildError> {
         Filter::build(flags, &FilterFlags { include, exclude, old_include: None, old_exclude: Some(old) })
     };
     Ok(Box::new(Filesystem {
-        // The mounts of the first process: those of this one are fewer inside a container.
-        mountinfo: Source::new(root.proc("1/mountinfo")),
-        fallback: Source::new(root.proc("self/mountinfo")),
-        rootfs: root.rootfs.clone(),
-        mount_points: filter(&MOUNT_POINTS_INCLUDE, &MOUNT_POINTS_EXCLUDE, &IGNORED_MOUNT_POINTS)?,
-        fs_types: filter(&FS_TYPES_INCLUDE, &FS_TYPES_EXCLUDE, &IGNORED_FS_TYPES)?,
+        mounts: FromMounts::new(&context.mounts),
+        wanted: Wanted {
+            rootfs: root.rootfs.clone(),
+            mount_points: filter(&MOUNT_POINTS_INCLUDE, &MOUNT_POINTS_EXCLUDE, &IGNORED_MOUNT_POINTS)?,
+            fs_types: filter(&FS_TYPES_INCLUDE, &FS_TYPES_EXCLUDE, &IGNORED_FS_TYPES)?,
+        },
         timeout: mount_timeout(flags)?,
-        deadline: None,
+        scrape: None,
         pool: StatPool::new(stat_workers(flags)?, statfs),
-        listed: Vec::new(),
-        mounts: Vec::new(),
     }))
 }
 
@@ -109,17 +107,18 @@ fn stat_workers(flags: &Flags) -> Result<usize, BuildError> {
 }
 
 struct Filesystem {
-    mountinfo: Source,
-    fallback: Source,
+    mounts: FromMounts<Vec<Reported>>,
+    wanted: Wanted,
+    timeout: Duration,
+    scrape: Option<Scrape>,
+    pool: StatPool,
+}
+
+/// Which mounts to report, and through which root.
+struct Wanted {
     rootfs: PathBuf,
     mount_points: Filter,
     fs_types: Filter,
-    timeout: Duration,
-    deadline: Option<Instant>,
-    pool: StatPool,
-    /// The list of mounts as last read; while it stays the same, so do `mounts`.
-    listed: Vec<u8>,
-    mounts: Vec<Reported>,
 }
 
 /// A mount that is reported, with what the labels say.
@@ -137,55 +136,46 @@ struct Reported {
 
 impl Collector for Filesystem {
     fn begin(&mut self, scrape: Scrape) {
-        self.deadline = Some(scrape.deadline);
+        self.scrape = Some(scrape);
     }
 
     fn collect(&mut self, page: &mut Page) -> Result<Outcome, CollectError> {
-        self.refresh()?;
-        let others = self.mounts.iter().filter(|mount| !mount.is_local);
+        let scrape = self.scrape.unwrap_or_else(Scrape::untold);
+        let Self { mounts, wanted, pool, .. } = self;
+        let mounts = mounts.get(scrape.number, |mounts| {
+            let reported = wanted.pick(mounts);
+            pool.forget_all_but(&reported.iter().map(|mount| Arc::clone(&mount.target)).collect::<Vec<_>>());
+            reported
+        })?;
+        let others = mounts.iter().filter(|mount| !mount.is_local);
         let others: Vec<_> = others.map(|mount| Arc::clone(&mount.target)).collect();
-        let until = self.wait_until();
-        let mut replies = if others.is_empty() { Vec::new() } else { self.pool.ask(&others, until) }.into_iter();
+        let until = wait_until(self.timeout, scrape.deadline);
+        let mut replies = if others.is_empty() { Vec::new() } else { pool.ask(&others, until) }.into_iter();
         let families = Families::of(page);
-        for mount in &self.mounts {
+        for mount in mounts.iter() {
             let reply = if mount.is_local { Some(ask(&mount.target.path)) } else { replies.next() };
             families.add(page, mount, &reply.unwrap_or(Reply::NotAsked));
         }
-        Ok(if self.mounts.is_empty() { Outcome::Nothing } else { Outcome::Collected })
+        Ok(if mounts.is_empty() { Outcome::Nothing } else { Outcome::Collected })
     }
 }
 
-impl Filesystem {
-    /// Reads the list of mounts, and works through it if it has changed.
-    fn refresh(&mut self) -> Result<(), CollectError> {
-        let bytes = match self.mountinfo.read() {
-            // A first process that is hidden (`hidepid`) is as good as none.
-            Err(error) if error.is_not_found() => self.fallback.read()?,
-            other => other?,
-        };
-        if bytes == self.listed.as_slice() {
-            return Ok(());
-        }
-        self.listed = bytes.to_vec();
-        let mounts = self.mountinfo.keep(mountinfo::parse(&self.listed));
+/// A mount may take its time-out, but must leave the scrape some time to answer with the others.
+fn wait_until(timeout: Duration, deadline: Instant) -> Instant {
+    let now = Instant::now();
+    (now + timeout).min(now + deadline.saturating_duration_since(now).mul_f64(0.8))
+}
+
+impl Wanted {
+    fn pick(&self, mounts: &[Mount]) -> Vec<Reported> {
         let mut seen = HashSet::new();
-        let local = local_mounts(&mounts, &self.rootfs);
-        self.mounts = mounts
+        let local = local_mounts(mounts, &self.rootfs);
+        mounts
             .iter()
             .filter_map(|mount| report(mount, &self.rootfs, local.contains(&mount.id)))
             .filter(|mount| self.mount_points.allows(&mount.mount_point) && self.fs_types.allows(&mount.fs_type))
             .filter(|mount| seen.insert([mount.device.clone(), mount.mount_point.clone(), mount.fs_type.clone()]))
-            .collect();
-        let targets: Vec<_> = self.mounts.iter().map(|mount| Arc::clone(&mount.target)).collect();
-        self.pool.forget_all_but(&targets);
-        Ok(())
-    }
-
-    /// A mount may take its time-out, but must leave the scrape some time to answer with the others.
-    fn wait_until(&self) -> Instant {
-        let now = Instant::now();
-        let own = now + self.timeout;
-        self.deadline.map_or(own, |deadline| own.min(now + deadline.saturating_duration_since(now).mul_f64(0.8)))
+            .collect()
     }
 }
 
@@ -334,6 +324,8 @@ fn error_text(reply: &Reply) -> Cow<'static, str> {
 
 #[cfg(test)]
 mod tests {
+    use agent_procfs::mountinfo;
+
     use super::*;
 
     #[test]

@@ -1,8 +1,10 @@
 //! Pages of equal content that the kernel has merged, from `/sys/kernel/mm/ksm`.
 
 use agent_exposition::Page;
+use agent_procfs::Malformed;
 
-use crate::attributes::{Attributes, Row};
+use crate::attributes::{Row, number};
+use crate::source::Source;
 use crate::{CollectError, Collector, Outcome, Spec};
 
 /// Registration.
@@ -12,8 +14,9 @@ pub const SPEC: Spec = Spec {
     default_on: false,
     flags: &[],
     build: |context| {
-        let attributes = Attributes::new(context.root.sys("kernel/mm/ksm"), &context.descriptors);
-        Ok(Box::new(Ksmd { attributes }))
+        let directory = context.root.sys("kernel/mm/ksm");
+        let files = ROWS.iter().map(|row| (row, Source::new(directory.join(row.file())))).collect();
+        Ok(Box::new(Ksmd { files }))
     },
 };
 
@@ -32,13 +35,22 @@ const ROWS: &[Row] = &[
 ];
 
 struct Ksmd {
-    attributes: Attributes,
+    files: Vec<(&'static Row, Source)>,
 }
 
 impl Collector for Ksmd {
     fn collect(&mut self, page: &mut Page) -> Result<Outcome, CollectError> {
-        // The kernel has no KSM, or an older one with fewer files.
-        Row::add_all(ROWS, &mut self.attributes, &[], page);
+        for (row, file) in &mut self.files {
+            let value = file.parse(|content| {
+                number(content.trim_ascii()).ok_or(Malformed { line: 1, reason: "expected a number" })
+            });
+            match value {
+                Ok(value) => row.add(page, &[], value),
+                // The kernel has no KSM, or an older one with fewer files.
+                Err(error) if error.is_not_found() => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
         Ok(if page.sample_count() == 0 { Outcome::Nothing } else { Outcome::Collected })
     }
 }

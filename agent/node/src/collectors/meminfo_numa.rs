@@ -42,7 +42,10 @@ impl Collector for MeminfoNuma {
     fn collect(&mut self, page: &mut Page) -> Result<Outcome, CollectError> {
         self.nodes.refresh(|name, directory| Node::open(name, &directory))?;
         let mut outcome = Outcome::Nothing;
-        for (_, Node { number, meminfo, numastat }) in self.nodes.iter_mut() {
+        let mut nodes: Vec<_> = self.nodes.iter_mut().map(|(_, node)| node).collect();
+        // By name the tenth would come before the second.
+        nodes.sort_unstable_by(|a, b| (a.number.len(), &a.number).cmp(&(b.number.len(), &b.number)));
+        for Node { number, meminfo, numastat } in nodes {
             let fields = match meminfo.parse_lossy(|bytes| Ok(numa::meminfo(bytes))) {
                 Ok(fields) => fields,
                 // The node has just been taken away.

@@ -19,6 +19,7 @@ mod dmmultipath;
 mod drm;
 mod edac;
 mod entropy;
+mod ethtool;
 mod fibrechannel;
 mod filefd;
 mod filesystem;
@@ -43,6 +44,8 @@ mod nfs;
 mod nfsd;
 mod nvme;
 mod os;
+mod pcidevice;
+mod perf;
 mod powersupplyclass;
 mod pressure;
 mod processes;
@@ -68,6 +71,7 @@ mod udp_queues;
 mod uname;
 mod vmstat;
 mod watchdog;
+mod wifi;
 mod xfrm;
 mod xfs;
 mod zfs;
@@ -92,6 +96,7 @@ pub const COLLECTORS: &[&Spec] = &[
     &drm::SPEC,
     &edac::SPEC,
     &entropy::SPEC,
+    &ethtool::SPEC,
     &fibrechannel::SPEC,
     &filefd::SPEC,
     &filesystem::SPEC,
@@ -116,6 +121,8 @@ pub const COLLECTORS: &[&Spec] = &[
     &nfsd::SPEC,
     &nvme::SPEC,
     &os::SPEC,
+    &pcidevice::SPEC,
+    &perf::SPEC,
     &powersupplyclass::SPEC,
     &pressure::SPEC,
     &processes::SPEC,
@@ -141,6 +148,7 @@ pub const COLLECTORS: &[&Spec] = &[
     &uname::SPEC,
     &vmstat::SPEC,
     &watchdog::SPEC,
+    &wifi::SPEC,
     &xfrm::SPEC,
     &xfs::SPEC,
     &zfs::SPEC,

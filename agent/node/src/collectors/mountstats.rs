@@ -3,11 +3,13 @@
 use std::collections::{HashMap, HashSet};
 
 use agent_exposition::{FamilyId, Kind, Page};
+use agent_procfs::mountinfo::Mount;
 use agent_procfs::mountstats::{self, NfsMount, Operation, Transport};
-use agent_procfs::{Error, mountinfo, scan};
+use agent_procfs::{Error, scan};
 
+use crate::shared::FromMounts;
 use crate::source::Source;
-use crate::{CollectError, Collector, Outcome, Spec};
+use crate::{CollectError, Collector, Outcome, Scrape, Spec};
 
 /// Registration.
 pub const SPEC: Spec = Spec {
@@ -16,39 +18,51 @@ pub const SPEC: Spec = Spec {
     default_on: false,
     flags: &[],
     build: |context| {
-        let files = |process: &str| {
-            let file = |name| Source::new(context.root.proc(process).join(name));
-            (file("mountstats"), file("mountinfo"))
-        };
-        Ok(Box::new(Mountstats { first: files("1"), own: files("self") }))
+        let file = |path| Source::new(context.root.proc(path));
+        Ok(Box::new(Mountstats {
+            first: file("1/mountstats"),
+            own: file("self/mountstats"),
+            addresses: FromMounts::new(&context.mounts),
+            scrape: 0,
+        }))
     },
 };
 
 struct Mountstats {
     /// The mounts of the first process: those of this one are fewer inside a container.
-    first: (Source, Source),
+    first: Source,
     /// For whoever may not see those of another process.
-    own: (Source, Source),
+    own: Source,
+    addresses: FromMounts<Addresses>,
+    scrape: u64,
 }
+
+/// The server's address by mount point.
+type Addresses = HashMap<Vec<u8>, String>;
 
 impl Collector for Mountstats {
+    fn begin(&mut self, scrape: Scrape) {
+        self.scrape = scrape.number;
+    }
+
     fn collect(&mut self, page: &mut Page) -> Result<Outcome, CollectError> {
-        match add(page, &mut self.first) {
-            Err(Error::Read { .. }) => Ok(add(page, &mut self.own)?),
-            result => Ok(result?),
+        let parse = |bytes| Ok(mountstats::parse(bytes));
+        let mounts = match self.first.parse_lossy(parse) {
+            Err(Error::Read { .. }) => self.own.parse_lossy(parse)?,
+            result => result?,
+        };
+        if mounts.is_empty() {
+            return Ok(Outcome::Nothing);
         }
+        add(page, &mounts, self.addresses.get(self.scrape, addresses)?);
+        Ok(Outcome::Collected)
     }
 }
 
-fn add(page: &mut Page, (statistics, list): &mut (Source, Source)) -> Result<Outcome, Error> {
-    let mounts = statistics.parse_lossy(|bytes| Ok(mountstats::parse(bytes)))?;
-    if mounts.is_empty() {
-        return Ok(Outcome::Nothing);
-    }
-    let addresses = addresses(list)?;
+fn add(page: &mut Page, mounts: &[NfsMount], addresses: &Addresses) {
     let families = Families::new(page);
     let (mut mount_points, mut exports) = (HashSet::new(), HashSet::new());
-    for mount in &mounts {
+    for mount in mounts {
         let Some(transport) = mount.transports.first() else { continue };
         let address = addresses.get(&*mount.mount_point).map_or("", String::as_str);
         let labels = Labels { export: mount.export, mountaddr: address, protocol: transport.protocol };
@@ -62,19 +76,15 @@ fn add(page: &mut Page, (statistics, list): &mut (Source, Source)) -> Result<Out
             families.add(page, mount, labels);
         }
     }
-    Ok(Outcome::Collected)
 }
 
-/// The server's address by mount point, which stands in the list of mounts alone. The last mount hides the others.
-fn addresses(list: &mut Source) -> Result<HashMap<Vec<u8>, String>, Error> {
-    let mounts = list.parse_lossy(|bytes| Ok(mountinfo::parse(bytes)))?;
+/// The address stands in the list of mounts alone. The last mount hides the others.
+fn addresses(mounts: &[Mount]) -> Addresses {
     let address = |options: &[u8]| {
         let option = options.split(|byte| *byte == b',').find_map(|option| option.strip_prefix(b"addr="))?;
         scan::text(option).map(str::to_owned)
     };
-    let with_address =
-        mounts.iter().filter_map(|mount| Some((mount.mount_point.to_vec(), address(mount.super_options)?)));
-    Ok(with_address.collect())
+    mounts.iter().filter_map(|mount| Some((mount.mount_point.to_vec(), address(mount.super_options)?))).collect()
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,7 +1,7 @@
 //! What network devices are and what state they are in, from rtnetlink and `/sys/class/net`.
 //!
 //! One dump of rtnetlink says for all devices most of what twenty files each say. What only files say is read from
-//! them: what cannot change, once, and the speed of the line at every scrape.
+//! them: what cannot change, once, and the speed of the line at every scrape, but for pairs of virtual devices.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
@@ -90,9 +90,15 @@ struct Files {
     attributes: Option<Attributes>,
     /// Values of the files that cannot have changed, in the order of the columns.
     fixed: Vec<Option<f64>>,
-    /// The state in which the device knew neither speed nor duplex: it will not before that changes.
-    silent: Option<(u32, Option<u8>, Option<u32>)>,
+    /// The line as it stays while the device's state does.
+    line: Option<(State, Line)>,
 }
+
+/// What changes when the line comes or goes: flags, operational state, and how often the carrier changed.
+type State = (u32, Option<u8>, Option<u32>);
+
+/// Speed (in Mbit/s) and duplex.
+type Line = (Option<f64>, &'static str);
 
 impl Collector for Netclass {
     fn begin(&mut self, scrape: Scrape) {
@@ -150,7 +156,7 @@ impl Netclass {
             Origin::File => speed,
         });
         families.add(page, &link.name, values, self.ignore_invalid_speed);
-        families.add_words(page, &link.name, &Words::of(link), &duplex);
+        families.add_words(page, &link.name, &Words::of(link), duplex);
         if self.alternative_names {
             let help = "Other names of network devices, as labels.";
             let family = page.family("node_network_altnames_info", help, Kind::Gauge);
@@ -209,19 +215,29 @@ impl Files {
         if let Some(attributes) = &mut attributes {
             attributes.forget();
         }
-        Self { name: link.name.clone(), address: link.address.clone(), attributes, fixed, silent: None }
+        Self { name: link.name.clone(), address: link.address.clone(), attributes, fixed, line: None }
     }
 
-    /// Speed (in Mbit/s) and duplex.
-    fn line(&mut self, link: &Link) -> (Option<f64>, String) {
+    /// The line of the device. One that knew neither speed nor duplex will not before its state changes, and those of
+    /// a pair of virtual devices are always the same; others may change their line with nobody told, as a bond does
+    /// that gets another device.
+    fn line(&mut self, link: &Link) -> Line {
         let state = (link.flags, link.operational_state, link.carrier_changes);
-        let Some(files) = self.attributes.as_mut().filter(|_| self.silent != Some(state)) else {
-            return (None, String::new());
-        };
-        let (speed, duplex) = (files.number(SPEED.file()), files.text("duplex"));
-        self.silent = (speed.is_none() && duplex.is_none()).then_some(state);
-        (speed, duplex.unwrap_or_default())
+        if let Some((known, line)) = self.line
+            && known == state
+        {
+            return line;
+        }
+        let Some(files) = &mut self.attributes else { return (None, "") };
+        let line = (files.number(SPEED.file()), files.get("duplex", duplex).unwrap_or_default());
+        self.line = (link.is_veth || line == (None, "")).then_some((state, line));
+        line
     }
+}
+
+/// All words that the kernel has for it.
+fn duplex(content: &[u8]) -> Option<&'static str> {
+    ["full", "half", "unknown"].into_iter().find(|word| word.as_bytes() == content)
 }
 
 /// The families of one page.
@@ -294,6 +310,30 @@ mod tests {
         }
         // Other devices come and go, and so do carriers.
         text.lines().filter(|line| line.contains("device=\"lo\"")).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn lines_that_cannot_change_are_read_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let write = |file: &str, content: &str| std::fs::write(directory.path().join(file), content).unwrap();
+        let descriptors = Arc::new(Descriptors::new());
+        let lines = |is_veth: bool| {
+            write("ifindex", "0\n");
+            write("speed", "10000\n");
+            write("duplex", "full\n");
+            let mut link = Link::default();
+            link.is_veth = is_veth;
+            let mut files = Files::open(&link, directory.path().to_owned(), &descriptors);
+            let first = files.line(&link);
+            write("speed", "100\n");
+            write("duplex", "half\n");
+            let second = files.line(&link);
+            link.flags = UP;
+            [first, second, files.line(&link)]
+        };
+        let (fast, slow) = ((Some(10_000.0), "full"), (Some(100.0), "half"));
+        assert_eq!(lines(true), [fast, fast, slow]);
+        assert_eq!(lines(false), [fast, slow, slow]);
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! Counters of the IP protocols, from `/proc/net/netstat`, `/proc/net/snmp` and `/proc/net/snmp6`.
 
 use agent_exposition::{Kind, Page};
-use agent_procfs::netstat;
+use agent_procfs::netstat::{self, Table};
 
-use crate::fields::Fields;
+use crate::fields::{Fields, Metric};
 use crate::source::Source;
 use crate::{CollectError, Collector, FlagSpec, Outcome, Spec};
 
@@ -16,7 +16,7 @@ pub const SPEC: Spec = Spec {
     build: |context| {
         let file = |path| Source::new(context.root.proc(path));
         Ok(Box::new(Netstat {
-            tables: [file("net/netstat"), file("net/snmp")],
+            files: ["net/netstat", "net/snmp"].map(|path| Tables { file: file(path), chosen: Vec::new() }),
             snmp6: file("net/snmp6"),
             fields: Fields::build(&context.flags, &FIELDS, "node_netstat_", help)?,
             key: String::new(),
@@ -35,33 +35,66 @@ const FIELDS: FlagSpec =
     );
 
 struct Netstat {
-    tables: [Source; 2],
+    files: [Tables; 2],
     snmp6: Source,
     fields: Fields,
     /// `PROTOCOL_FIELD`, built here again and again.
     key: String,
 }
 
+/// A file of tables, and which columns of them are wanted.
+struct Tables {
+    file: Source,
+    chosen: Vec<Chosen>,
+}
+
+/// The wanted columns of a table.
+#[derive(Default)]
+struct Chosen {
+    protocol: String,
+    names: Vec<u8>,
+    columns: Vec<(usize, Metric)>,
+}
+
+impl Chosen {
+    /// Looks the columns up, unless this is about the same ones.
+    fn refresh(&mut self, table: &Table, wanted: &mut impl FnMut(&str, &str) -> Option<Metric>) {
+        if self.protocol != table.protocol || self.names != table.names() {
+            table.protocol.clone_into(&mut self.protocol);
+            table.names().clone_into(&mut self.names);
+            let column = |field: netstat::Field| Some((field.column, wanted(table.protocol, field.name)?));
+            self.columns = table.fields().filter_map(column).collect();
+        }
+    }
+}
+
 impl Collector for Netstat {
     fn collect(&mut self, page: &mut Page) -> Result<Outcome, CollectError> {
-        let Self { tables, snmp6, fields, key } = self;
-        let mut add = |protocol: &str, name: &str, value: &dyn Fn() -> Option<f64>| {
+        let Self { files, snmp6, fields, key } = self;
+        let mut wanted = |protocol: &str, name: &str| {
             key.clear();
             key.extend([protocol, "_", name]);
-            let Some((name, help)) = fields.wanted(key) else { return };
-            if let Some(value) = value() {
-                page.single(name.clone(), help.clone(), Kind::Untyped, value);
-            }
+            fields.wanted(key)
         };
-        for file in tables {
-            for table in file.parse_lossy(|bytes| Ok(netstat::parse(bytes)))? {
-                for field in table.fields() {
-                    add(table.protocol, field.name, &|| field.value().map(|value| value as f64));
+        for Tables { file, chosen } in files {
+            let tables = file.parse_lossy(|bytes| Ok(netstat::parse(bytes)))?;
+            chosen.resize_with(tables.len(), Chosen::default);
+            for (table, chosen) in tables.iter().zip(chosen) {
+                chosen.refresh(table, &mut wanted);
+                let values = table.values(chosen.columns.iter().map(|(column, _)| *column));
+                for ((_, (name, help)), value) in chosen.columns.iter().zip(values) {
+                    if let Some(value) = value {
+                        page.single(*name, *help, Kind::Untyped, value as f64);
+                    }
                 }
             }
         }
         match snmp6.parse_lossy(|bytes| Ok(netstat::parse6(bytes))) {
-            Ok(lines) => lines.iter().for_each(|line| add(line.protocol, line.name, &|| Some(line.value as f64))),
+            Ok(lines) => lines.iter().for_each(|line| {
+                if let Some((name, help)) = wanted(line.protocol, line.name) {
+                    page.single(name, help, Kind::Untyped, line.value as f64);
+                }
+            }),
             // A kernel without IPv6 does not have the file.
             Err(error) if error.is_not_found() => {}
             Err(error) => return Err(error.into()),

@@ -1,13 +1,11 @@
 //! Routes, from rtnetlink.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
 
 use agent_exposition::{Kind, Page};
 use agent_procfs::route::{self, Hop, Route};
 
-use crate::netlink::Netlink;
-use crate::shared::{self, SharedLinks};
+use crate::shared::{self, LinkQuestion};
 use crate::{CollectError, Collector, Outcome, Scrape, Spec};
 
 /// Registration.
@@ -16,32 +14,22 @@ pub const SPEC: Spec = Spec {
     help: "Routes, a series for each.",
     default_on: false,
     flags: &[],
-    build: |context| {
-        let links = Arc::clone(&context.links);
-        Ok(Box::new(NetworkRoute { links, netlink: Netlink::default(), scrape: None }))
-    },
+    build: |context| Ok(Box::new(NetworkRoute { question: LinkQuestion::new(&context.links) })),
 };
 
 struct NetworkRoute {
-    links: Arc<SharedLinks>,
-    netlink: Netlink,
-    scrape: Option<Scrape>,
+    question: LinkQuestion,
 }
 
 impl Collector for NetworkRoute {
     fn begin(&mut self, scrape: Scrape) {
-        self.scrape = Some(scrape);
+        self.question.begin(scrape);
     }
 
     fn collect(&mut self, page: &mut Page) -> Result<Outcome, CollectError> {
-        let scrape = self.scrape.unwrap_or_else(Scrape::untold);
-        let links = self.links.get(scrape)?;
-        let devices = shared::names(&links);
-        let mut routes = Vec::new();
-        self.netlink.ask(route::request, scrape.deadline, |datagram, sequence| {
-            route::answer(datagram, sequence, |route| routes.push(route))
-        })?;
-        add(page, &devices, &routes);
+        let (links, routes) =
+            self.question.ask(route::request, |datagram, sequence, take| route::answer(datagram, sequence, take))?;
+        add(page, &shared::names(&links), &routes);
         Ok(if routes.is_empty() { Outcome::Nothing } else { Outcome::Collected })
     }
 }

@@ -1,13 +1,10 @@
 //! Queueing disciplines of network devices, from rtnetlink.
 
-use std::sync::Arc;
-
 use agent_exposition::{FamilyId, Kind, Page};
 use agent_procfs::qdisc::{self, Qdisc as Discipline};
 
-use crate::netlink::Netlink;
 use crate::pattern::{Filter, FilterFlags};
-use crate::shared::{self, SharedLinks};
+use crate::shared::{self, LinkQuestion};
 use crate::{CollectError, Collector, FlagSpec, Outcome, Scrape, Spec};
 
 /// Registration.
@@ -24,8 +21,7 @@ pub const SPEC: Spec = Spec {
             old_exclude: Some(&OLD_EXCLUDE),
         };
         let filter = Filter::build(&context.flags, &names)?;
-        let links = Arc::clone(&context.links);
-        Ok(Box::new(Qdisc { filter, links, netlink: Netlink::default(), scrape: None }))
+        Ok(Box::new(Qdisc { filter, question: LinkQuestion::new(&context.links) }))
     },
 };
 
@@ -44,24 +40,18 @@ const OLD_EXCLUDE: FlagSpec =
 
 struct Qdisc {
     filter: Filter,
-    links: Arc<SharedLinks>,
-    netlink: Netlink,
-    scrape: Option<Scrape>,
+    question: LinkQuestion,
 }
 
 impl Collector for Qdisc {
     fn begin(&mut self, scrape: Scrape) {
-        self.scrape = Some(scrape);
+        self.question.begin(scrape);
     }
 
     fn collect(&mut self, page: &mut Page) -> Result<Outcome, CollectError> {
-        let scrape = self.scrape.unwrap_or_else(Scrape::untold);
-        let links = self.links.get(scrape)?;
+        let (links, disciplines) =
+            self.question.ask(qdisc::request, |datagram, sequence, take| qdisc::answer(datagram, sequence, take))?;
         let devices = shared::names(&links);
-        let mut disciplines = Vec::new();
-        self.netlink.ask(qdisc::request, scrape.deadline, |datagram, sequence| {
-            qdisc::answer(datagram, sequence, |discipline| disciplines.push(discipline))
-        })?;
         let families = families(page);
         for discipline in disciplines.iter().filter(|discipline| discipline.is_root) {
             if let Some(device) = devices.get(&discipline.device).filter(|device| self.filter.allows(device)) {

@@ -31,7 +31,7 @@ impl Collector for Vmstat {
     fn collect(&mut self, page: &mut Page) -> Result<Outcome, CollectError> {
         for (name, value) in self.file.parse_lossy(vmstat::parse)? {
             if let Some((name, help)) = self.fields.wanted(name) {
-                page.single(name.clone(), help.clone(), Kind::Untyped, value as f64);
+                page.single(name, help, Kind::Untyped, value as f64);
             }
         }
         Ok(Outcome::Collected)

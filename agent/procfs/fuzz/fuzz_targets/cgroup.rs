@@ -3,6 +3,7 @@
 #![no_main]
 
 use agent_procfs::cgroup::{self, CpuStat, MemoryEvents, MemoryStat};
+use agent_procfs::process;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let _ = (cgroup::number(bytes), cgroup::limit(bytes), cgroup::bandwidth(bytes), cgroup::cpuacct_stat(bytes));
@@ -14,4 +15,6 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     assert!(cgroup::io_stat(bytes).count() + cgroup::blkio(bytes).count() <= bytes.len());
     assert!(cgroup::pids(bytes).all(|pid| pid != 0));
     let _ = (cgroup::task_is_runnable(bytes), cgroup::net_namespace(bytes));
+    assert!(cgroup::numa_stat(bytes).map(|stat| stat.nodes().count()).sum::<usize>() <= bytes.len());
+    let _ = (process::soft_open_files(bytes), process::scheduled(bytes), process::referenced(bytes));
 });

@@ -8,12 +8,14 @@
 mod cpu;
 mod io;
 mod memory;
+mod numa;
 mod tasks;
 
 pub use cpu::{CpuStat, bandwidth, cpuacct_stat, cpuacct_usage_percpu, shares_of_weight};
 pub use io::{BlkioEntry, DeviceNumber, IoStat, blkio, io_stat};
 pub use memory::{MemoryEvents, MemoryStat};
-pub use tasks::{net_namespace, pids, task_is_runnable};
+pub use numa::{NumaStat, numa_stat};
+pub use tasks::{net_namespace, pids, task_is_runnable, task_state};
 
 use crate::scan;
 
@@ -118,5 +120,6 @@ mod tests {
         let _ = (MemoryStat::parse_v1(bytes), MemoryStat::parse_v2(bytes), MemoryEvents::parse(bytes));
         let _ = (blkio(bytes).count(), io_stat(bytes).count());
         let _ = (pids(bytes).count(), task_is_runnable(bytes), net_namespace(bytes));
+        let _ = numa_stat(bytes).map(|stat| stat.nodes().count()).sum::<usize>();
     }
 }

@@ -8,11 +8,17 @@ pub fn pids(bytes: &[u8]) -> impl Iterator<Item = u32> {
     scan::lines(bytes).filter_map(|(_, line)| u32::try_from(scan::number(line)?).ok()).filter(|id| *id != 0)
 }
 
-/// From `/proc/TID/stat`: whether the task runs or waits for a CPU. `None` when the file is not of that form.
-pub fn task_is_runnable(stat: &[u8]) -> Option<bool> {
+/// From `/proc/TID/stat`: the letter of the task's state, such as `R`, `S`, `D`, `T`. `None` when the file is not of
+/// that form.
+pub fn task_state(stat: &[u8]) -> Option<u8> {
     // The name, in brackets, may hold anything, brackets too: the state follows the last one.
     let (_, after) = stat.split_at_checked(memchr::memrchr(b')', stat)?)?;
-    Some(after.get(2)? == &b'R')
+    after.get(2).copied()
+}
+
+/// From `/proc/TID/stat`: whether the task runs or waits for a CPU. `None` when the file is not of that form.
+pub fn task_is_runnable(stat: &[u8]) -> Option<bool> {
+    task_state(stat).map(|state| state == b'R')
 }
 
 /// From the target of `/proc/PID/ns/net`, `net:[4026531840]`: which namespace it is.

@@ -17,7 +17,23 @@ async fn fails(keys: &str, answer: Answer, want_report: [f64; 4], want: &str) ->
     let error = world.last_error().await;
     assert!(error.contains(want), "{error:?} lacks {want:?}");
     assert_eq!(samples(&world.batch(2).await), [""; 0], "a series ends once ({want})");
+    assert_eq!(world.failures(), [reason(want)], "{want}");
     world
+}
+
+/// The word that such an error is counted under.
+fn reason(error: &str) -> &'static str {
+    const WORDS: &[(&str, &str)] = &[
+        ("HTTP status", "status"),
+        ("Content-Type", "content_type"),
+        ("deadline exceeded", "timeout"),
+        ("broke off", "broken"),
+        ("decompress", "broken"),
+        ("limit exceeded", "limit"),
+        ("limit: ", "limit"),
+        ("value: \"long\"", "limit"),
+    ];
+    WORDS.iter().find(|(text, _)| error.contains(text)).map_or("malformed", |(_, word)| word)
 }
 
 const NOTHING: [f64; 4] = [0.0; 4];
@@ -130,6 +146,7 @@ async fn nobody_listening_is_an_error_like_others() {
     assert_eq!((samples(&first), report(&first)), (Vec::new(), NOTHING));
     let error = world.last_error().await;
     assert!(error.contains("Connection refused"), "{error}");
+    assert_eq!(world.failures(), ["unreachable"]);
 }
 
 #[tokio::test]
@@ -152,6 +169,7 @@ async fn a_window_that_takes_nothing_is_said_and_counted() {
     let mut own = String::new();
     prometheus_client::encoding::text::encode(&mut own, &world.registry).unwrap();
     assert!(own.contains("atalaia_target_scrapes_append_failures_total 1"), "{own}");
+    assert_eq!(world.failures(), ["window"]);
 }
 
 #[tokio::test]

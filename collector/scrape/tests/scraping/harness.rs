@@ -328,6 +328,15 @@ impl World {
         targets[0].last_error.clone().unwrap()
     }
 
+    /// The reasons for which scrapes have failed so far, by `atalaia_target_scrapes_failed_total`.
+    pub fn failures(&self) -> Vec<String> {
+        let mut page = String::new();
+        prometheus_client::encoding::text::encode(&mut page, &self.registry).unwrap();
+        let counts = page.lines().filter_map(|line| line.strip_prefix("atalaia_target_scrapes_failed_total{"));
+        let failed = counts.filter(|line| !line.ends_with(" 0"));
+        failed.map(|line| line.split("reason=\"").nth(1).unwrap().split('"').next().unwrap().to_owned()).collect()
+    }
+
     /// A line of the process's own metrics.
     pub fn metric(&self, line: &str) -> bool {
         let mut page = String::new();

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
 
 use bollard::models::{
     ContainerInspectResponse, ContainerState, ContainerStateStatusEnum, ContainerSummary, ContainerSummaryStateEnum,
@@ -12,6 +11,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::super::{Described, Health, Network, Snapshot};
+use crate::config::Config;
 use crate::described::{Life, Place, Roll, State, seconds_now};
 use crate::identity::is_container_id;
 
@@ -22,6 +22,8 @@ pub(super) struct Book {
     pub(super) version: Option<String>,
     /// How the cgroups are found. Where that is bounded, the folders that the engine names are not looked into either.
     place: Place,
+    /// How the names of variables begin that are kept.
+    variables: Vec<String>,
 }
 
 /// What an event asks for.
@@ -37,9 +39,10 @@ pub(super) enum Next {
 }
 
 impl Book {
-    /// An empty one that keeps what stopped for so long, of an engine whose cgroups are found so.
-    pub(super) fn new(stopped_for: Duration, place: Place) -> Self {
-        Self { roll: Roll::new(stopped_for), version: None, place }
+    /// An empty one, of an engine whose cgroups are found so. The configuration tells for how long it keeps what
+    /// stopped, and which variables.
+    pub(super) fn new(config: &Config, place: Place) -> Self {
+        Self { roll: Roll::new(config.stopped_for), version: None, place, variables: config.labels.variables.clone() }
     }
 
     pub(super) fn snapshot(&mut self) -> Snapshot {
@@ -100,6 +103,7 @@ impl Book {
             name: answer.name.map(|name| without_slash(&name).to_owned()).unwrap_or_default(),
             image: config.image.or(answer.image).unwrap_or_default(),
             labels: config.labels.map(|labels| labels.into_iter().collect()).unwrap_or_default(),
+            env: chosen(&self.variables, config.env.unwrap_or_default()),
             created: answer.created.as_deref().and_then(seconds),
             started: state.started_at.as_deref().and_then(seconds),
             pid: state.pid.filter(|_| runs).and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0),
@@ -239,6 +243,7 @@ fn summarised(id: &str, summary: ContainerSummary, state: State, known: Option<&
         name: own.or(name.first().map(String::as_str)).unwrap_or_default().to_owned(),
         image: summary.image.unwrap_or_default(),
         labels: summary.labels.unwrap_or_default().into_iter().collect::<BTreeMap<_, _>>(),
+        env: known.map(|known| known.env.clone()).unwrap_or_default(),
         created: summary.created.map(|seconds| seconds as f64).filter(|seconds| *seconds > 0.0),
         started: known.and_then(|known| known.started),
         pid: known.and_then(|known| known.pid).filter(|_| state.is_up()),
@@ -259,6 +264,15 @@ fn health_in(status: &str) -> Health {
         Some("health: starting" | "starting") => Health::Starting,
         _ => Health::Unchecked,
     }
+}
+
+/// The variables `NAME=value` whose names begin with one of the prefixes, by name in lower case as cAdvisor has them.
+fn chosen(prefixes: &[String], variables: Vec<String>) -> BTreeMap<String, String> {
+    let pairs = variables.iter().filter_map(|variable| variable.split_once('='));
+    pairs
+        .filter(|(name, _)| prefixes.iter().any(|prefix| !prefix.is_empty() && name.starts_with(prefix.as_str())))
+        .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
+        .collect()
 }
 
 fn network(mode: Option<&str>) -> Network {
@@ -284,9 +298,10 @@ mod tests {
     use bollard::models::{ContainerConfig, ContainerState, EventActor, HostConfig};
 
     use super::*;
+    use crate::config::LabelPolicy;
 
     fn book() -> Book {
-        Book::new(Duration::from_secs(600), Place::Anywhere)
+        Book::new(&Config::default(), Place::Anywhere)
     }
 
     fn id(digit: char) -> String {
@@ -377,6 +392,22 @@ mod tests {
         book.list(vec![]);
         assert_eq!(known(&mut book, 'a'), None);
         assert_eq!(known(&mut book, 'b').map(|db| db.ooms), Some(1));
+    }
+
+    #[test]
+    fn only_chosen_variables_are_kept() {
+        let with = |prefixes: &[&str]| {
+            let variables = prefixes.iter().map(|prefix| (*prefix).to_owned()).collect();
+            let labels = LabelPolicy { variables, ..LabelPolicy::default() };
+            let mut book = Book::new(&Config { labels, ..Config::default() }, Place::Anywhere);
+            let env = ["APP_TIER=front=end", "APP_=", "PASSWORD=x", "app_tier=small", "APP"].map(str::to_owned);
+            let config = ContainerConfig { env: Some(env.into()), ..ContainerConfig::default() };
+            book.inspected(&id('a'), ContainerInspectResponse { config: Some(config), ..answer('a', 42) });
+            let env = known(&mut book, 'a').unwrap().env;
+            env.into_iter().map(|(name, value)| format!("{name}:{value}")).collect::<Vec<_>>()
+        };
+        assert_eq!(with(&["APP_"]), ["app_:", "app_tier:front=end"]);
+        assert!(with(&[]).is_empty() && with(&["", "TIER"]).is_empty());
     }
 
     #[test]
