@@ -9,7 +9,15 @@ use running::{Agent, BINARY, command};
 
 #[test]
 fn json_is_an_object_per_line() {
-    let flags = ["--web.listen-address=127.0.0.1:0", "--docker=", "--log.format=json", "--v=4"];
+    let flags = [
+        "--web.listen-address=127.0.0.1:0",
+        "--docker=",
+        "--podman=",
+        "--containerd=",
+        "--crio=",
+        "--log.format=json",
+        "--v=4",
+    ];
     let mut process = Process::start(BINARY, &flags);
     let mut find = |message: &str| -> serde_json::Value {
         process.await_log(message, |log| {

@@ -15,7 +15,7 @@ packages_compose=(
 )
 packages_test=(
   prometheus prometheus-node-exporter victoria-metrics openssl zstd shellcheck jq python3 chromium chromium-driver
-  nginx-light socat vagrant systemd curl
+  nginx-light podman socat vagrant systemd curl
 )
 packages_vm=(
   vagrant vagrant-libvirt libvirt-daemon-system libvirt-daemon-driver-qemu libvirt-clients qemu-system-x86 qemu-utils

@@ -18,6 +18,7 @@ use crate::compat::{Compat, Quirk};
 use crate::config::Config;
 use crate::history::{EventLog, Gathering};
 use crate::known::{Known, Registry};
+use crate::life;
 use crate::machine::{Machine, MachineReader};
 use crate::runtimes::{Health, Network, View};
 use crate::sets::Set;
@@ -158,7 +159,7 @@ impl Collection {
             self.put_kills(&mut sheet, key, labels);
             self.put_results(&mut sheet, boards, key, labels);
         }
-        self.put_forgotten_kills(&mut sheet);
+        self.put_stopped(&mut sheet, now);
         self.put_processes(&mut sheet, candidates, root_labels);
         self.put_devices(&mut sheet, boards, &all_shown, root_labels);
         if is_seen {
@@ -247,14 +248,12 @@ impl Collection {
         sheet.put_some(Metric::OomEvents, labels, shown);
     }
 
-    /// Containers that were killed and have not started again: their cgroup is gone, their count is not.
-    fn put_forgotten_kills(&mut self, sheet: &mut Sheet<'_>) {
-        if !self.config.sets.has(Set::OomEvent) || sheet.compat.has(Quirk::KillsForgotten) {
-            return;
-        }
-        for (labels, kills) in self.registry.kills_of_the_stopped(&self.tree) {
-            let labels = sheet.page.shared(labels.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-            sheet.put_some(Metric::OomEvents, labels, Some(kills));
+    /// Containers without a cgroup: how they ended, and their kills, which do not end with the cgroup.
+    fn put_stopped(&mut self, sheet: &mut Sheet<'_>, now: SystemTime) {
+        let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        let with_kills = self.config.sets.has(Set::OomEvent) && !sheet.compat.has(Quirk::KillsForgotten);
+        for stopped in self.registry.stopped(&self.tree, now) {
+            stopped.put(sheet, with_kills);
         }
     }
 
@@ -479,10 +478,11 @@ impl Always<'_, '_> {
         if let Some(described) = described {
             let health = match described.health {
                 Health::Healthy => 1.0,
-                Health::StartingOrUnhealthy => 0.0,
+                Health::Starting | Health::Unhealthy => 0.0,
                 Health::Unchecked => -1.0,
             };
             self.sheet.put(Metric::HealthState, self.labels, &[], health);
+            life::put(self.sheet, self.labels, described);
         } else if self.sheet.compat.has(Quirk::HealthOfAll) {
             self.sheet.put(Metric::HealthState, self.labels, &[], -1.0);
         }

@@ -10,7 +10,7 @@ use crate::rename::Renames;
 use crate::sets::Sets;
 
 /// Everything that [`Containers`](crate::Containers) needs to know. The default watches this machine and the
-/// local Docker engine, as cAdvisor does.
+/// runtimes at their usual sockets, as cAdvisor does.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where /proc, /sys and / of the watched machine are.
@@ -19,6 +19,21 @@ pub struct Config {
     pub cgroup_root: Option<PathBuf>,
     /// Docker's address: `unix:///path` or `tcp://host:port` (`--docker`); `None` asks no engine.
     pub docker: Option<String>,
+    /// Podman's address, of the same form (`--podman`). The sockets of users who run it without root are then followed
+    /// too.
+    pub podman: Option<String>,
+    /// The folder with one of each user, where those sockets are: `UID/podman/podman.sock`.
+    pub user_runtimes: PathBuf,
+    /// The socket of containerd (`--containerd`).
+    pub containerd: Option<String>,
+    /// The namespaces of containerd that are looked into (`--containerd-namespace`); `*` for all.
+    pub containerd_namespaces: Vec<String>,
+    /// The socket of CRI-O (`--crio`).
+    pub crio: Option<String>,
+    /// How long an answer of CRI-O may take (`--crio_client_timeout`); zero for ten seconds.
+    pub crio_timeout: Duration,
+    /// For how long containers that stopped are told of (`--container.stopped-for`); zero for not at all.
+    pub stopped_for: Duration,
     /// Only containers and `/`, no slices, services and scopes (`--docker_only`).
     pub docker_only: bool,
     /// When not empty, of the cgroups that are no containers only `/` and those with one of these prefixes
@@ -54,6 +69,13 @@ impl Default for Config {
             root: Root::default(),
             cgroup_root: None,
             docker: Some("unix:///var/run/docker.sock".to_owned()),
+            podman: Some("unix:///var/run/podman/podman.sock".to_owned()),
+            user_runtimes: "/run/user".into(),
+            containerd: Some("/run/containerd/containerd.sock".to_owned()),
+            containerd_namespaces: vec!["k8s.io".to_owned()],
+            crio: Some("/var/run/crio/crio.sock".to_owned()),
+            crio_timeout: Duration::ZERO,
+            stopped_for: Duration::from_secs(600),
             docker_only: false,
             raw_cgroup_prefixes: Vec::new(),
             disable_root: false,

@@ -4,14 +4,24 @@ use crate::config::LabelPolicy;
 
 /// The id of the container whose own cgroup this is: 64 hexadecimal digits that are the last part of the path
 /// (`/docker/<id>`, cgroupfs driver) or stand between a runtime's prefix and `.scope` there
-/// (`/system.slice/docker-<id>.scope`, systemd driver).
+/// (`/system.slice/docker-<id>.scope`, systemd driver). Neither those that watch over containers (`conmon`) nor Podman's
+/// pods are any, though they bear such ids. A name without a path stands for the last part of one.
 pub(crate) fn container_of_path(path: &str) -> Option<&str> {
-    let last = path.rsplit('/').next()?;
+    let (above, last) = path.rsplit_once('/').unwrap_or(("", path));
     let name = match last.strip_suffix(".scope") {
         Some(unit) => unit.rsplit('-').next()?,
         None => last.rsplit([':', '-']).next()?,
     };
+    let is_pod = name == last && (above == "/libpod_parent" || above.ends_with("/libpod_parent"));
+    if is_pod || last.contains("-conmon-") {
+        return None;
+    }
     is_container_id(name).then_some(name)
+}
+
+/// Whether a container's cgroup bears CRI-O's prefix.
+pub(crate) fn is_of_crio(path: &str) -> bool {
+    path.rsplit('/').next().is_some_and(|last| last.starts_with("crio-"))
 }
 
 /// 64 hexadecimal digits, lower case.
@@ -76,6 +86,7 @@ mod tests {
     #[test]
     fn containers() {
         check("/docker/ID", true);
+        check("cadvisor-docker-ID", true);
         check("/system.slice/docker-ID.scope", true);
         check("/docker/abc/docker/ID", true);
         check("/my.slice/my-team.slice/docker-ID.scope", true);
@@ -83,6 +94,11 @@ mod tests {
         check("/kubepods.slice/kubepods-pod1.slice/cri-containerd-ID.scope", true);
         check("/system.slice/containerd.service/kubepods-pod1.slice:cri-containerd:ID", true);
         check("/machine.slice/libpod-ID.scope", true);
+        check("/libpod_parent/libpod-ID", true);
+        check("/libpod_parent/ID/libpod-ID", true);
+        check("/machine.slice/machine-libpod_pod_ID.slice/libpod-ID.scope", true);
+        check("/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-ID.scope", true);
+        check("/kubepods.slice/kubepods-pod1.slice/crio-ID.scope", true);
     }
 
     #[test]
@@ -92,6 +108,11 @@ mod tests {
         check("/docker/ID/init.scope", false);
         check("/docker/ID0", false);
         check("/docker/776b5118", false);
+        check("/libpod_parent/ID", false);
+        check("/machine.slice/machine-libpod_pod_ID.slice", false);
+        check("/machine.slice/libpod-conmon-ID.scope", false);
+        check("/kubepods.slice/crio-conmon-ID.scope", false);
+        check("/machine.slice/libpod-ID.scope/container", false);
         check("/system.slice/docker-ID.mount", false);
         check("/docker/776B5118F8733CE092FB3460C7FAE017C9A3702D61ED882CCE4186CF208B0047", false);
     }

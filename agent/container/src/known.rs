@@ -1,14 +1,16 @@
 //! What is known of each cgroup besides its files: whose it is, its labels, what it had before.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use agent_procfs::Root;
 
 use crate::cgroups::{Cgroup, Key, Tree};
 use crate::config::{Config, LabelPolicy};
+use crate::described::{Place, State};
 use crate::identity;
+use crate::life::Stopped;
 use crate::runtimes::{Described, Snapshot, View};
 
 /// Labels of a cgroup's series, sorted by name.
@@ -35,7 +37,6 @@ pub(crate) struct Known {
 #[derive(Debug)]
 struct Kills {
     container: Arc<str>,
-    labels: Labels,
     before: u64,
     last: u64,
     incarnation: u64,
@@ -49,8 +50,11 @@ pub(crate) struct Registry {
     docker_only: bool,
     disable_root: bool,
     raw_cgroup_prefixes: Vec<String>,
+    stopped_for: Duration,
     known: HashMap<Key, Known>,
     kills: HashMap<Arc<str>, Kills>,
+    /// Where each container's cgroup was last seen.
+    paths: HashMap<Arc<str>, Arc<str>>,
     snapshot: Arc<Snapshot>,
     tree: Option<u64>,
     /// Which of the runtime's words is used; grows.
@@ -65,8 +69,10 @@ impl Registry {
             docker_only: config.docker_only,
             disable_root: config.disable_root,
             raw_cgroup_prefixes: config.raw_cgroup_prefixes.clone(),
+            stopped_for: config.stopped_for,
             known: HashMap::new(),
             kills: HashMap::new(),
+            paths: HashMap::new(),
             snapshot: Arc::default(),
             tree: None,
             word: 0,
@@ -90,12 +96,18 @@ impl Registry {
         self.tree = Some(tree.generation);
         self.word = word;
         self.snapshot = snapshot;
+        let of_crio = |key: &Key| tree.get(*key).filter(|cgroup| identity::is_of_crio(&cgroup.path))?.container.clone();
+        view.found_of_crio(tree.keys().iter().filter_map(of_crio).collect());
         let by_path = self.found_by_process(tree);
         let mut before = std::mem::take(&mut self.known);
         for key in tree.keys() {
             let Some(cgroup) = tree.get(*key) else { continue };
             let by_id = cgroup.container.as_ref().and_then(|id| self.snapshot.containers.get(id));
+            let by_id = by_id.filter(|described| described.may_be(&cgroup.path));
             let described = by_id.or_else(|| by_path.get(&cgroup.path)).cloned();
+            if let Some(described) = &described {
+                self.paths.insert(described.id.clone(), cgroup.path.clone());
+            }
             let kept = before.remove(key).filter(|known| known.path == cgroup.path);
             let known = self.know(cgroup, described, tree.parent_of(&cgroup.path), kept);
             self.known.insert(*key, known);
@@ -103,6 +115,7 @@ impl Registry {
         let snapshot = &self.snapshot;
         self.kills
             .retain(|path, kills| tree.find(path).is_some() || snapshot.containers.contains_key(&kills.container));
+        self.paths.retain(|container, _| snapshot.containers.contains_key(container));
     }
 
     fn know(
@@ -121,7 +134,7 @@ impl Registry {
         };
         let labels = match kept.as_ref() {
             Some(kept) if kept.described == described => kept.labels.clone(),
-            _ => self.labels_of(cgroup, described.as_deref()),
+            _ => self.labels_of(&cgroup.path, described.as_deref()),
         };
         Known {
             path: cgroup.path.clone(),
@@ -135,14 +148,14 @@ impl Registry {
         }
     }
 
-    fn labels_of(&self, cgroup: &Cgroup, described: Option<&Described>) -> Labels {
+    fn labels_of(&self, path: &str, described: Option<&Described>) -> Labels {
         let mut labels = Labels::new();
         if let Some(described) = described {
             let of_container = described.labels.iter().map(|(key, value)| (key.as_str(), value.as_str()));
             labels = identity::variable_names(described.env.iter().map(|(key, value)| (key.as_str(), value.as_str())));
             labels.extend(identity::label_names(of_container, &self.policy));
         }
-        labels.push(("id".to_owned(), cgroup.path.to_string()));
+        labels.push(("id".to_owned(), path.to_owned()));
         for (name, value) in described.map(|d| [("image", &d.image), ("name", &d.name)]).into_iter().flatten() {
             if !value.is_empty() {
                 labels.push((name.to_owned(), value.clone()));
@@ -165,7 +178,7 @@ impl Registry {
         let unplaced = self.snapshot.containers.values().filter(|described| !ids.contains_key(&*described.id));
         let mut text = Vec::new();
         let mut found = HashMap::new();
-        for described in unplaced {
+        for described in unplaced.filter(|described| described.place == Place::Anywhere) {
             let Some(pid) = described.pid else { continue };
             if self.root.read_into(&self.root.proc(format!("{pid}/cgroup")), &mut text).is_err() {
                 continue;
@@ -217,7 +230,6 @@ impl Registry {
         };
         let kills = self.kills.entry(cgroup.path.clone()).or_insert_with(|| Kills {
             container: container.clone(),
-            labels: Labels::new(),
             before: 0,
             last: 0,
             incarnation: cgroup.incarnation,
@@ -228,23 +240,44 @@ impl Registry {
         }
         kills.last = kernel;
         kills.incarnation = cgroup.incarnation;
-        kills.labels.clone_from(&known.labels);
         Some((kills.before + kills.last).max(told.unwrap_or(0)))
     }
 
-    /// Containers that exist and do not run, and had kills.
-    pub(crate) fn kills_of_the_stopped(&self, tree: &Tree) -> Vec<(Labels, u64)> {
-        let mut stopped: Vec<_> = self
-            .kills
-            .iter()
-            .filter(|(path, _)| tree.find(path).is_none())
-            .filter_map(|(_, kills)| {
-                let described = self.snapshot.containers.get(&kills.container)?;
-                let count = (kills.before + kills.last).max(described.ooms);
-                Some((kills.labels.clone(), count)).filter(|(_, count)| *count > 0)
-            })
-            .collect();
-        stopped.sort_unstable();
-        stopped
+    /// Containers that have no cgroup, or none any more, and ended not long before `now` (seconds since 1970) or had
+    /// kills; by labels. One whose cgroup was never seen has its id where the others have a path.
+    pub(crate) fn stopped(&self, tree: &Tree, now: f64) -> Vec<Stopped> {
+        let may_have_stopped = |described: &&Arc<Described>| described.is_down() || self.kills_of(described) > 0;
+        let candidates: Vec<_> = self.snapshot.containers.values().filter(may_have_stopped).collect();
+        if candidates.is_empty() {
+            return Vec::new();
+        }
+        let here: HashSet<&str> =
+            self.known.values().filter_map(|known| known.described.as_ref()).map(|described| &*described.id).collect();
+        let gone = candidates.into_iter().filter(|described| !here.contains(&*described.id));
+        let mut all: Vec<_> = gone.filter_map(|described| self.one_stopped(described, tree, now)).collect();
+        all.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
+        all
+    }
+
+    /// By the kernel's count over all cgroups of the container's path, or the runtime's where that is higher.
+    fn kills_of(&self, described: &Described) -> u64 {
+        let kills = self.paths.get(&described.id).and_then(|path| self.kills.get(path));
+        kills.map_or(0, |kills| kills.before + kills.last).max(described.ooms)
+    }
+
+    fn one_stopped(&self, described: &Arc<Described>, tree: &Tree, now: f64) -> Option<Stopped> {
+        let is_told = described.ended_within(self.stopped_for, now);
+        let path = self.paths.get(&described.id);
+        // Where another container has the path now, the kills there are that one's.
+        let is_free = path.is_none_or(|path| tree.find(path).is_none());
+        let kills = if is_free { self.kills_of(described) } else { described.ooms };
+        let is_removed = described.life.state == Some(State::Removed);
+        let keeps_kills = kills > 0 && !is_removed;
+        (is_told || keeps_kills).then(|| Stopped {
+            labels: self.labels_of(path.unwrap_or(&described.id), Some(described)),
+            described: described.clone(),
+            kills,
+            is_told,
+        })
     }
 }

@@ -7,10 +7,12 @@ mod cgroups;
 mod collect;
 mod compat;
 mod config;
+mod described;
 pub mod history;
 mod identity;
 mod info;
 mod known;
+mod life;
 mod machine;
 mod rename;
 mod runtimes;
@@ -44,9 +46,11 @@ pub use sets::{Set, Sets, UnknownSet};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The address of Docker is of no known form.
-    #[error("docker address {address:?}: {reason}")]
-    DockerAddress {
+    /// The address of a runtime is of no known form.
+    #[error("{runtime} address {address:?}: {reason}")]
+    Address {
+        /// Its name.
+        runtime: &'static str,
         /// As configured.
         address: String,
         /// What is wrong with it and what would be right.
@@ -110,7 +114,7 @@ impl Containers {
     /// Prepares; reads nothing and starts nothing yet.
     ///
     /// # Errors
-    /// [`Error::DockerAddress`] when the address can never work.
+    /// [`Error::Address`] when an address can never work.
     pub fn new(config: Config) -> Result<Self, Error> {
         let built: Result<Vec<_>, _> = RUNTIMES.iter().map(|spec| (spec.build)(&config)).collect();
         let runtimes = built?.into_iter().flatten().collect();
@@ -132,8 +136,9 @@ impl Containers {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Starts what runs beside the scrapes: the task that follows the container runtime, and the threads that
-    /// sample the load, measure disk use and walk processes. They end when the last clone is dropped. To be called once, inside
+    /// Starts what runs beside the scrapes: the tasks that follow the container runtimes, and the threads that
+    /// sample the load, measure disk use and walk processes. They end when the last clone is dropped. To be called
+    /// once, inside
     /// a tokio runtime. Without it everything works but names, images, labels, load and disk use.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::time::UNIX_EPOCH;
 use agent_exposition::{Kind, Page};
 
 use crate::collect::{Boards, Collection};
-use crate::runtimes::{Failure, RUNTIMES, View};
+use crate::runtimes::{Failure, Post, View};
 
 /// cAdvisor's own two.
 pub(crate) fn put_scrape_errors(page: &mut Page, containers: bool, machine: bool) {
@@ -46,19 +46,24 @@ pub(crate) fn put(page: &mut Page, collection: &Collection, view: &View) {
     let (containers, cgroups) = collection.counts();
     page.single("atalaia_containers", "Containers that were found.", Kind::Gauge, containers as f64);
     page.single("atalaia_container_cgroups", "Cgroups that were found.", Kind::Gauge, cgroups as f64);
-    for spec in RUNTIMES {
-        put_runtime(page, spec.name, view);
+    // Most machines lack most runtimes; of those that were never there nothing is told.
+    for post in view.posts().into_iter().filter(|post| !post.is_optional || !post.telling().is_untouched()) {
+        put_runtime(page, &post);
     }
 }
 
-fn put_runtime(page: &mut Page, runtime: &str, view: &View) {
-    let telling = view.telling();
+fn put_runtime(page: &mut Page, post: &Post) {
+    let (runtime, telling) = (post.name.as_str(), post.telling());
     let labels = &[("runtime", runtime)];
     let connected = page.family("atalaia_container_runtime_connected", "1 while the runtime is followed.", Kind::Gauge);
     page.sample(connected, labels, f64::from(u8::from(telling.connected)));
     let events =
         page.family("atalaia_container_runtime_events_total", "Events of the runtime that came in.", Kind::Counter);
     page.sample(events, labels, telling.events as f64);
+    if let Some(version) = post.version() {
+        let info = page.family("atalaia_container_runtime_info", "1 with the runtime's version.", Kind::Gauge);
+        page.sample(info, &[("runtime", runtime), ("version", &version)], 1.0);
+    }
     if let Some(last) = telling.last_event.and_then(|last| last.duration_since(UNIX_EPOCH).ok()) {
         let family = page.family(
             "atalaia_container_runtime_last_event_timestamp_seconds",

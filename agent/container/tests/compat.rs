@@ -196,6 +196,32 @@ fn kills_of_an_earlier_cgroup() {
     assert_eq!(got.map(Option::unwrap), ["4", "1"]);
 }
 
+/// Of one that ended: what is told of that, by the engine's word, is none of cAdvisor's and stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn kills_of_a_container_that_ended() {
+    for (compat, kills) in [(Compat::default(), vec!["1"]), (Compat::cadvisor(), vec![])] {
+        let machine = Machine::new();
+        machine.add_container(A);
+        let engine = Engine::start(&machine.path(""));
+        engine.containers(&[(A, "web")]);
+        let containers =
+            Containers::new(Config { compat, docker: Some(engine.address()), ..machine.config() }).unwrap();
+        containers.start().unwrap();
+        eventually("the name", || (!of_web(&text(&containers), "container_state", "running").is_empty()).then_some(()));
+        eventually("the stream of events", || (engine.streams() == 1).then_some(()));
+        engine.reply(&format!("/containers/{A}/json"), Reply::Status(404));
+        engine.event("oom", A);
+        engine.death(A, 137);
+        std::fs::remove_dir_all(machine.path(&format!("sys/fs/cgroup/docker/{A}"))).unwrap();
+        let page = eventually("the end", || {
+            let page = text(&containers);
+            (!of_web(&page, "container_state", "exited").is_empty()).then_some(page)
+        });
+        assert_eq!(of_web(&page, "container_oom_events_total", ""), kills);
+        assert_eq!(of_web(&page, "container_last_exit_code", "").len(), 1);
+    }
+}
+
 /// A page with an engine that knows the container and where its layer is: a folder with two files on `/dev/sda`.
 async fn page_with_engine(compat: Compat) -> String {
     let machine = machine("v2");

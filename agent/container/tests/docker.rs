@@ -8,10 +8,10 @@ mod support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 
 use agent_container::{Config, Containers, InfoError, Sets};
-use support::{eventually, scrape, sum, values};
+use support::{busybox_tar, eventually, no_runtimes, run_with_input, scrape, sum, values};
 
 const DEFAULT: &str = "unix:///var/run/docker.sock";
 const IMAGE: &str = "atalaia-test/busybox:1";
@@ -37,27 +37,7 @@ impl Engine {
 
     /// An image of Debian's static busybox and links to it.
     fn import(&self) {
-        let busybox = ["/bin/busybox", "/usr/bin/busybox"].into_iter().find(|path| Path::new(path).exists());
-        let busybox = busybox.expect("busybox is missing: run `make setup`");
-        let folder = tempfile::tempdir().unwrap();
-        fs::create_dir(folder.path().join("bin")).unwrap();
-        fs::copy(busybox, folder.path().join("bin/busybox")).unwrap();
-        for applet in ["sh", "sleep", "dd", "ping", "cat", "sync", "nc"] {
-            std::os::unix::fs::symlink("busybox", folder.path().join("bin").join(applet)).unwrap();
-        }
-        let mut tar = Command::new("tar")
-            .args(["-C"])
-            .arg(folder.path())
-            .args(["-c", "."])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let import = self.command(&["import", "-", IMAGE]).stdin(tar.stdout.take().unwrap()).output().unwrap();
-        assert!(
-            import.status.success() && tar.wait().unwrap().success(),
-            "{}",
-            String::from_utf8_lossy(&import.stderr)
-        );
+        run_with_input(&mut self.command(&["import", "-", IMAGE]), &busybox_tar());
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
@@ -113,7 +93,7 @@ fn label(name: &str) -> String {
 }
 
 fn watch(host: &str) -> Containers {
-    let config = Config { docker: Some(host.to_owned()), ..Config::default() };
+    let config = Config { docker: Some(host.to_owned()), ..no_runtimes() };
     let containers = Containers::new(config).unwrap();
     containers.start().unwrap();
     containers
@@ -223,7 +203,7 @@ async fn sockets_processes_and_tasks() {
     let sets = Sets::from_flags("", "process,sched,tcp,udp,advtcp,referenced_memory,memory_numa,cpuset").unwrap();
     // Without the root, under which all processes of the machine would be looked at.
     let config =
-        Config { docker: Some(DEFAULT.to_owned()), docker_only: true, disable_root: true, sets, ..Config::default() };
+        Config { docker: Some(DEFAULT.to_owned()), docker_only: true, disable_root: true, sets, ..no_runtimes() };
     let containers = Containers::new(config).unwrap();
     containers.start().unwrap();
     let (of_sockets, tcp, tcp6) =
@@ -430,6 +410,98 @@ async fn a_kill_for_want_of_memory_is_seen() {
             .copied()
             .filter(|kills| *kills >= 1.0)
     });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_a_container_is_told_of() {
+    let mut engine = Engine::on(DEFAULT);
+    let before = own("before");
+    engine.run("before", &[], "exit 3");
+    eventually("its end", || (engine.inspect("before", "{{.State.Status}}") == "exited").then_some(()));
+    let containers = watch(DEFAULT);
+    let told = |family: &str, name: &str| values(&scrape(&containers), family, &[&label(name)]).first().copied();
+    eventually("the end of one that stopped before", || {
+        told("container_last_exit_code", "before").filter(|code| *code == 3.0)
+    });
+
+    // Its first process asks for more than it may have, and the engine removes the container at once.
+    engine.run(
+        "hog",
+        &["--memory", "16m", "--rm"],
+        "read x < /dev/null; sleep 1; exec dd if=/dev/zero of=/dev/null bs=60M count=1",
+    );
+    eventually("the first state", || {
+        let page = scrape(&containers);
+        values(&page, "container_state", &[&label("hog"), "state=\"running\""]).first().copied()
+    });
+    eventually("its exit code", || told("container_last_exit_code", "hog").filter(|code| *code == 137.0));
+    eventually("the kill", || told("container_oom_events_total", "hog").filter(|kills| *kills >= 1.0));
+    eventually("the removal", || {
+        values(&scrape(&containers), "container_state", &[&label("hog"), "state=\"removed\""]).first().copied()
+    });
+    assert!(told("container_memory_usage_bytes", "hog").is_none());
+
+    engine.run("again", &["--restart", "on-failure:2"], "sleep 1; exit 7");
+    eventually("two restarts", || told("container_restarts_total", "again").filter(|count| *count == 2.0));
+    let page = eventually("the last end", || {
+        let page = scrape(&containers);
+        let exited = [&*label("again"), "state=\"exited\""];
+        let is_answered = !values(&page, "container_last_oom_killed", &exited[..1]).is_empty();
+        (is_answered && values(&page, "container_state", &exited) == [1.0]).then_some(page)
+    });
+    assert_eq!(one(&page, "container_last_exit_code", &[&label("again")]), 7.0);
+    assert_eq!(one(&page, "container_last_oom_killed", &[&label("again")]), 0.0);
+    let ran = one(&page, "container_last_finish_time_seconds", &[&label("again")])
+        - one(&page, "container_last_start_time_seconds", &[&label("again")]);
+    between(0.9, ran, 20.0, "seconds of the last run");
+    assert_eq!(engine.inspect("before", "{{.Name}}"), format!("/{before}"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_result_of_a_health_check_is_told() {
+    let mut engine = Engine::on(DEFAULT);
+    let check = ["--health-cmd", "cat /ok", "--health-interval", "1s", "--health-retries", "1"];
+    engine.run("checked", &check, "sleep 1000");
+    let containers = watch(DEFAULT);
+    let is = |state: &str| {
+        let state = format!("state=\"{state}\"");
+        let found = values(&scrape(&containers), "container_health_status", &[&label("checked"), &state]);
+        (found == [1.0]).then_some(())
+    };
+    eventually("a failed check", || is("unhealthy"));
+    engine.docker(&["exec", &own("checked"), "sh", "-c", "echo > /ok"]);
+    eventually("a good check", || is("healthy"));
+}
+
+/// Docker's containers are containerd's too, in a namespace that it may be told to look into. It is only read.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_of_two_runtimes_is_told_once() {
+    // Debian's, the engine's own, and that of provisioning/local/docker-engine.sh.
+    let sockets = [
+        "/run/containerd/containerd.sock",
+        "/var/run/docker/containerd/containerd.sock",
+        "/run/atalaia-docker/containerd/containerd.sock",
+    ];
+    let socket =
+        sockets.into_iter().find(|socket| Path::new(socket).exists()).expect("no socket of the engine's containerd");
+    let mut engine = Engine::on(DEFAULT);
+    let id = engine.run("both", &[], "sleep 1000");
+    let containerd =
+        Config { containerd: Some(socket.to_owned()), containerd_namespaces: vec!["moby".to_owned()], ..no_runtimes() };
+    let alone = Containers::new(containerd.clone()).unwrap();
+    alone.start().unwrap();
+    let by_id = format!("name=\"{id}\"");
+    eventually("containerd's name", || {
+        (values(&scrape(&alone), "container_memory_usage_bytes", &[&by_id]).len() == 1).then_some(())
+    });
+    let both = Containers::new(Config { docker: Some(DEFAULT.to_owned()), ..containerd }).unwrap();
+    both.start().unwrap();
+    eventually("both runtimes", || {
+        (values(&scrape(&both), "atalaia_container_runtime_connected", &[]) == [1.0, 1.0]).then_some(())
+    });
+    let page = scrape(&both);
+    assert_eq!(values(&page, "container_memory_usage_bytes", &[&id]).len(), 1, "once");
+    assert_eq!(values(&page, "container_memory_usage_bytes", &[&id, &label("both")]).len(), 1, "by Docker's name");
 }
 
 /// An engine of the test's own that lets containers run on without it, on a socket in a folder.

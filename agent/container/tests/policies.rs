@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use agent_container::{Config, Containers, LabelPolicy, Renames, Sets};
 use support::engine::{Engine, Reply};
-use support::{Machine, eventually, scrape, sum, values};
+use support::{Machine, eventually, no_runtimes, scrape, sum, values};
 
 const A: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
@@ -52,7 +52,17 @@ fn a_container_with_too_many_series_loses_whole_families_from_the_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn variables_and_new_names() {
+async fn variables_and_new_names_with_docker() {
+    check_names(|config, engine| config.docker = Some(engine.address()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn variables_and_new_names_with_podman() {
+    check_names(|config, engine| config.podman = Some(engine.address()));
+}
+
+#[track_caller]
+fn check_names(watch: impl FnOnce(&mut Config, &Engine)) {
     let machine = Machine::new();
     machine.add_container(A);
     let engine = Engine::start(&machine.path(""));
@@ -68,7 +78,9 @@ async fn variables_and_new_names() {
         renames: Renames::parse(renames).unwrap(),
         ..LabelPolicy::default()
     };
-    let containers = Containers::new(Config { labels, docker: Some(engine.address()), ..machine.config() }).unwrap();
+    let mut config = Config { labels, user_runtimes: machine.path("no-users"), ..machine.config() };
+    watch(&mut config, &engine);
+    let containers = Containers::new(config).unwrap();
     containers.start().unwrap();
     let want = format!(
         "container_memory_usage_bytes{{container=\"web\",id=\"/docker/{A}\",image=\"shop/web:1\",service=\"front\",tier=\"gold\"}} 16384"
@@ -125,7 +137,7 @@ fn a_thousand_cgroups() {
     let crowd = Crowd::real(&name);
     let machine = Machine::new();
     let mut config = match &crowd {
-        Some(_) => Config { docker: None, ..Config::default() },
+        Some(_) => no_runtimes(),
         None => {
             println!("no cgroup hierarchy can be written to: a tree of files stands for it");
             machine.write("sys/fs/cgroup/cgroup.controllers", "cpu memory\n");

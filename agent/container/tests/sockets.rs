@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use agent_container::{Config, Containers};
 use support::engine::{Engine, Reply};
@@ -134,6 +134,38 @@ async fn kills_are_remembered_after_the_container_stopped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_a_container_is_told_of_though_it_was_removed_at_once() {
+    let case = Case::new();
+    let engine = case.engine();
+    engine.containers(&[(A, "web"), (B, "never-seen")]);
+    case.await_name(A, "web");
+    eventually("the stream of events", || (engine.streams() == 1).then_some(()));
+    assert_eq!(values(&scrape(&case.containers), "container_state", &["web", "state=\"running\""]), [1.0]);
+    for id in [A, B] {
+        engine.reply(&format!("/containers/{id}/json"), Reply::Status(404));
+        engine.event("oom", id);
+        engine.death(id, 137);
+        engine.event("destroy", id);
+    }
+    std::fs::remove_dir_all(case.machine.path(&format!("sys/fs/cgroup/docker/{A}"))).unwrap();
+    let page = eventually("the end of both", || {
+        let page = scrape(&case.containers);
+        (values(&page, "container_state", &["state=\"removed\""]).len() == 2).then_some(page)
+    });
+    let path = format!("id=\"/docker/{A}\"");
+    assert_eq!(values(&page, "container_last_exit_code", &[&path, "name=\"web\"", "image=\"shop/web:1\""]), [137.0]);
+    assert_eq!(values(&page, "container_last_exit_code", &[&format!("id=\"{B}\""), "never-seen"]), [137.0]);
+    assert_eq!(values(&page, "container_oom_events_total", &["web"]), [1.0], "kills outlive the container");
+    assert_eq!(values(&page, "container_last_finish_time_seconds", &["web"]).len(), 1);
+    assert!(values(&page, "container_last_seen", &["web"]).is_empty() && values(&page, MEMORY, &["web"]).is_empty());
+    let mut later = agent_exposition::Page::new();
+    case.containers.collect_at(&mut later, SystemTime::now() + Duration::from_secs(601));
+    let mut text = String::new();
+    later.write_text(&mut text);
+    assert!(!text.contains(A) && !text.contains(B), "after ten minutes nothing is told");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_engine_that_lies() {
     let case = Case::new();
     let engine = case.engine();
@@ -197,6 +229,71 @@ async fn events_without_end() {
     let event = format!(r#"{{"Type":"container","Action":"die","Actor":{{"ID":"{B}"}}}}"#);
     engine.reply("/events", Reply::Endless("\n", format!("{event}\n").repeat(64)));
     case.await_failure("flood");
+}
+
+/// What engines of other versions answer about a container, as far as it differs: with the older image store, with
+/// containerd's, and with that of version 29, which has another place for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn engines_of_other_versions() {
+    let cases = [
+        ("20.10.24", 12, 41, r#""GraphDriver":{"Data":{"UpperDir":"/none"},"Name":"overlay2"}"#),
+        ("25.0.3", 24, 44, r#""GraphDriver":{"Data":{"UpperDir":"/none"},"Name":"overlay2"}"#),
+        (
+            "28.5.1",
+            24,
+            51,
+            r#""GraphDriver":{"Data":null,"Name":"overlayfs"},"ImageManifestDescriptor":
+            {"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:01","size":1}"#,
+        ),
+        ("29.1.0", 44, 52, r#""Storage":{"RootFS":{"Snapshot":{"Name":"overlayfs"}}}"#),
+        ("99.0.0", 60, 70, r#""Storage":{"SomethingElse":{}},"News":[1]"#),
+    ];
+    for (version, oldest, newest, store) in cases {
+        let case = Case::new();
+        let engine = case.engine();
+        engine.version(version, oldest, newest);
+        engine.containers(&[(A, "web")]);
+        let answer = format!(
+            r#"{{"Id":"{A}","Name":"/web","Created":"2023-11-14T22:13:20Z","RestartCount":1,{store},
+            "State":{{"Status":"running","Running":true,"Pid":4242,"StartedAt":"2023-11-14T22:13:25Z",
+            "FinishedAt":"0001-01-01T00:00:00Z"}},"Config":{{"Image":"shop/web:1","Labels":null}},
+            "HostConfig":{{"NetworkMode":"bridge"}}}}"#
+        );
+        engine.reply(&format!("/containers/{A}/json"), Reply::Json(answer));
+        eventually(version, || {
+            let page = scrape(&case.containers);
+            let started = values(&page, "container_start_time_seconds", &["name=\"web\"", "image=\"shop/web:1\""]);
+            (started == [1_700_000_005.0] && values(&page, "container_restarts_total", &["web"]) == [1.0]).then_some(())
+        });
+        let told = format!("dockerVersion=\"{version}\"");
+        assert_eq!(values(&scrape(&case.containers), "cadvisor_version_info", &[&told]), [1.0]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_users_podman_has_no_say_about_the_containers_of_others() {
+    let machine = Machine::new();
+    machine.add_container(A);
+    machine.add_cgroup(&format!("user.slice/user-1000.slice/user@1000.service/user.slice/libpod-{B}.scope"));
+    let users = machine.path("users");
+    let engine = Engine::at(&users.join("1000/podman/podman.sock"));
+    engine.containers(&[(A, "lie"), (B, "mine")]);
+    let podman = Some(format!("unix://{}/none.sock", users.display()));
+    let containers = Containers::new(Config { podman, user_runtimes: users, ..machine.config() }).unwrap();
+    containers.start().unwrap();
+    let page = eventually("the user's name", || {
+        let page = scrape(&containers);
+        (values(&page, MEMORY, &["name=\"mine\"", &format!("libpod-{B}.scope\"")]).len() == 1).then_some(page)
+    });
+    assert!(!page.contains("lie"), "{page}");
+    assert_eq!(values(&page, MEMORY, &[&format!("{{id=\"/docker/{A}\"}}")]), [16384.0]);
+    let connected = "atalaia_container_runtime_connected";
+    assert_eq!(values(&page, connected, &["runtime=\"podman:1000\""]).len(), 1);
+    assert_eq!(
+        values(&page, connected, &["runtime=\"podman\""]).len(),
+        0,
+        "of a runtime that was never there nothing is told"
+    );
 }
 
 #[test]

@@ -57,7 +57,16 @@ pub fn top() -> Command {
 }
 
 /// Flags of the container side that change what `top` shows.
-const TOP: &[&str] = &["docker", "docker_only", "raw_cgroup_prefix_whitelist"];
+const TOP: &[&str] = &[
+    "docker",
+    "podman",
+    "containerd",
+    "containerd-namespace",
+    "crio",
+    "crio_client_timeout",
+    "docker_only",
+    "raw_cgroup_prefix_whitelist",
+];
 
 fn web() -> Vec<Arg> {
     let in_web = |arg: Arg| arg.help_heading(WEB);
@@ -134,6 +143,23 @@ fn of_collector(flag: &FlagSpec) -> Vec<Arg> {
 fn containers() -> Vec<Arg> {
     let mut args = vec![
         value("docker", "ADDRESS", "Docker's address; empty for none.").default_value("unix:///var/run/docker.sock"),
+        value(
+            "container.stopped-for",
+            "DURATION",
+            "For how long containers that stopped are told of; 0 for not at all.",
+        )
+        .default_value("10m")
+        .value_parser(ValueParser::new(duration)),
+        value("podman", "ADDRESS", "Podman's address; empty for none, nor those of users without root.")
+            .default_value("unix:///var/run/podman/podman.sock"),
+        value("containerd", "SOCKET", "containerd's socket; empty for none.")
+            .default_value("/run/containerd/containerd.sock"),
+        value("containerd-namespace", "NAMES", "containerd's namespaces to look into, separated by commas; * for all.")
+            .default_value("k8s.io"),
+        value("crio", "SOCKET", "CRI-O's socket; empty for none.").default_value("/var/run/crio/crio.sock"),
+        value("crio_client_timeout", "DURATION", "How long an answer of CRI-O may take; 0 for ten seconds.")
+            .default_value("0")
+            .value_parser(ValueParser::new(duration)),
         list("disable_metrics", "Sets of metrics to leave out."),
         list("enable_metrics", "The only sets of metrics to collect."),
         list("whitelisted_container_labels", "The only labels to store, with --store_container_labels=false."),
@@ -244,6 +270,14 @@ fn at_least_a_tenth(text: &str) -> Result<Duration, &'static str> {
     let duration = humantime::parse_duration(text).map_err(|_| right)?;
     let bounds = Duration::from_millis(100)..=Duration::from_secs(86_400);
     if bounds.contains(&duration) { Ok(duration) } else { Err(right) }
+}
+
+/// A length of time as Go writes it.
+fn duration(text: &str) -> Result<Duration, &'static str> {
+    match text {
+        "0" => Ok(Duration::ZERO),
+        _ => humantime::parse_duration(text).map_err(|_| "expected a duration such as 10m or 1h30m"),
+    }
 }
 
 /// What Go's `strconv.ParseBool` takes.

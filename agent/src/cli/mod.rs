@@ -239,14 +239,20 @@ fn containers(matches: &ArgMatches, root: Root) -> Result<Containers, FlagError>
         false => Sets::from_flags(&disabled, &enabled),
     };
     let sets = sets.map_err(|error| FlagError(format!("--disable_metrics or --enable_metrics: {error}")))?;
+    let address = |flag| Some(text(matches, flag)).filter(|address| !address.is_empty());
     let renames = Renames::parse(texts(matches, "container.rename-label").iter().map(String::as_str));
     let renames = renames.map_err(|error| FlagError(format!("--container.rename-label: {error}")))?;
     let mut variables = comma_separated(&text(matches, "env_metadata_whitelist"));
     variables.extend(comma_separated(&text(matches, "docker_env_metadata_whitelist")));
-    let docker = text(matches, "docker");
     Ok(Containers {
         root,
-        docker: (!docker.is_empty()).then_some(docker),
+        docker: address("docker"),
+        podman: address("podman"),
+        containerd: address("containerd"),
+        crio: address("crio"),
+        crio_timeout: duration(matches, "crio_client_timeout"),
+        containerd_namespaces: comma_separated(&text(matches, "containerd-namespace")),
+        stopped_for: duration(matches, "container.stopped-for"),
         docker_only: switch(matches, "docker_only") == Some(true),
         raw_cgroup_prefixes: comma_separated(&text(matches, "raw_cgroup_prefix_whitelist")),
         disable_root: switch(matches, "disable_root_cgroup_stats") == Some(true),
@@ -339,7 +345,12 @@ mod tests {
         assert_eq!(ours.exporter_metrics, theirs.exporter_metrics);
         assert_eq!(ours.root, theirs.root);
         assert_eq!(ours.collectors, theirs.collectors);
-        assert!(ours.containers.is_some());
+        let (ours, theirs) = (ours.containers.unwrap(), Containers::default());
+        assert_eq!((ours.docker, ours.podman), (theirs.docker, theirs.podman));
+        assert_eq!((ours.containerd, ours.crio), (theirs.containerd, theirs.crio));
+        assert_eq!(ours.crio_timeout, theirs.crio_timeout);
+        assert_eq!(ours.containerd_namespaces, theirs.containerd_namespaces);
+        assert_eq!(ours.stopped_for, theirs.stopped_for);
         assert!(ok("").ignored.is_empty());
     }
 
@@ -385,13 +396,19 @@ mod tests {
     fn cadvisors_command_line_is_understood() {
         let options = ok("-docker_only -logtostderr=true --housekeeping_interval=10s --v=2 \
              --store_container_labels=false --whitelisted_container_labels=a,b --disable_metrics=disk,tcp \
-             --raw_cgroup_prefix_whitelist=/system.slice --port=0 --listen_ip=127.0.0.1 --docker=");
+             --raw_cgroup_prefix_whitelist=/system.slice --port=0 --listen_ip=127.0.0.1 --docker= \
+             --podman=unix:///p.sock --containerd=/c.sock --containerd-namespace=default,moby \
+             --crio_client_timeout=2s");
         let containers = options.settings.containers.unwrap();
         assert!(containers.docker_only);
         assert!(!containers.labels.store_all);
         assert_eq!(containers.labels.allowed, ["a", "b"]);
         assert_eq!(containers.raw_cgroup_prefixes, ["/system.slice"]);
         assert_eq!(containers.docker, None);
+        assert_eq!(containers.podman.as_deref(), Some("unix:///p.sock"));
+        assert_eq!(containers.containerd.as_deref(), Some("/c.sock"));
+        assert_eq!(containers.containerd_namespaces, ["default", "moby"]);
+        assert_eq!(containers.crio_timeout, Duration::from_secs(2));
         assert_eq!(options.settings.container_listen, ["127.0.0.1:0"]);
         assert_eq!(containers.housekeeping_interval, Duration::from_secs(10));
         assert_eq!(containers.storage_duration, Duration::from_secs(120));
@@ -448,6 +465,7 @@ mod tests {
         refused("--log.level=loud", "--log.level=loud: one of debug, info, warn, error");
         refused("--housekeeping_interval=1ms", "--housekeeping_interval=1ms: expected a duration from 100ms");
         refused("--storage_duration=long", "--storage_duration=long: expected a duration from 100ms");
+        refused("--container.stopped-for=long", "--container.stopped-for=long: expected a duration such as 10m");
         refused("--docker_only=maybe", "--docker_only=maybe: expected true or false");
         refused("--disable_metrics=nonsense", "unknown set of metrics \"nonsense\"");
         refused("--no-collector.container --web.container-listen-address=:0", "contradict each other");

@@ -39,7 +39,9 @@ impl Agent {
     /// containers is not this test's affair.
     pub fn start(flags: &[&str]) -> Self {
         let apart = flags.iter().any(|flag| flag.contains("container-listen-address"));
-        let flags = [&["--web.listen-address=127.0.0.1:0", "--docker="], flags].concat();
+        let flags =
+            [&["--web.listen-address=127.0.0.1:0", "--docker=", "--podman=", "--containerd=", "--crio="], flags]
+                .concat();
         let mut process = Process::start(BINARY, &flags);
         let mut addresses = process.await_addresses(1 + usize::from(apart)).into_iter();
         let address = addresses.next().expect("there is one");

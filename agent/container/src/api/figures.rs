@@ -235,7 +235,7 @@ pub(super) fn names(json: &mut Json, about: &About) {
     json.text_item(name);
     json.text_item(id);
     json.end_list();
-    json.text("namespace", "docker");
+    json.text_if("namespace", about.runtime);
 }
 
 /// Two readings of one cgroup, one after the other.

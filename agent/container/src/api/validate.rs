@@ -8,7 +8,7 @@ use agent_procfs::controllers;
 use crate::cgroups::{Controller, Version};
 use crate::collect::Collection;
 use crate::config::Config;
-use crate::runtimes::{RUNTIMES, View};
+use crate::runtimes::View;
 use crate::stats::network::namespace_of;
 
 struct Report(String);
@@ -31,7 +31,7 @@ pub(super) fn validate(collection: &mut Collection, config: &Config, view: &View
     report.put(!told.kernel.is_empty(), "kernel", &told.kernel, "/proc cannot be read: is --path.procfs right?");
     report.put(!told.os.is_empty(), "system", &told.os, "no os-release: is --path.rootfs right?");
     cgroups(&mut report, collection, config);
-    runtimes(&mut report, config, view);
+    runtimes(&mut report, view);
     rights(&mut report, config);
     let (containers, cgroups) = collection.counts();
     let _ = write!(report.0, "\n{containers} containers, {cgroups} cgroups\n");
@@ -83,20 +83,25 @@ fn cgroups(report: &mut Report, collection: &Collection, config: &Config) {
     report.put(psi, "pressure", if psi { "counted" } else { "not counted" }, "boot with psi=1");
 }
 
-fn runtimes(report: &mut Report, config: &Config, view: &View) {
-    let Some(address) = &config.docker else {
-        report.put(true, "container engine", "none is asked (--docker=)", "");
-        return;
-    };
-    let telling = view.telling();
-    let (_, snapshot) = view.snapshot();
-    let name = RUNTIMES.first().map_or("engine", |spec| spec.name);
-    let version = snapshot.version.as_deref().unwrap_or("of no known version");
-    let found = match telling.connected {
-        true => format!("{name} {version} answers at {address}"),
-        false => format!("nothing answers at {address}"),
-    };
-    report.put(telling.connected, "container engine", &found, "containers have no names, images and labels");
+fn runtimes(report: &mut Report, view: &View) {
+    // Most machines lack most runtimes.
+    let posts = view.posts().into_iter().filter(|post| !post.is_optional || !post.telling().is_untouched());
+    let mut any = false;
+    for post in posts {
+        any = true;
+        let version = post.version();
+        let is_connected = post.telling().connected;
+        let found = match (is_connected, version) {
+            (true, Some(version)) => format!("{version} answers"),
+            (true, None) => "answers".to_owned(),
+            (false, _) => "does not answer".to_owned(),
+        };
+        let what = format!("runtime {}", post.name);
+        report.put(is_connected, &what, &found, "its containers have no names, images and labels");
+    }
+    if !any {
+        report.put(true, "runtimes", "none is here, or none is asked", "");
+    }
 }
 
 fn rights(report: &mut Report, config: &Config) {

@@ -226,6 +226,7 @@ fn gather(
             path: cgroup.path.clone(),
             id: described.map(|described| described.id.clone()).or_else(|| cgroup.container.clone()),
             name: described.and_then(|described| filled(&described.name)),
+            runtime: described.and_then(|described| view.runtime_of(&described.id)),
             image: described.and_then(|described| filled(&described.image)),
             labels: described.map(|described| described.labels.clone()).unwrap_or_default(),
             created: exact.map(nanoseconds),

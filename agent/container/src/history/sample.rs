@@ -200,6 +200,8 @@ pub struct About {
     pub id: Option<Arc<str>>,
     /// The container's name, as its runtime tells it.
     pub name: Option<String>,
+    /// The runtime that tells of it: `docker`, `podman`, `containerd` or `crio`.
+    pub runtime: Option<&'static str>,
     /// The image, as the runtime tells it.
     pub image: Option<String>,
     /// The container's labels, with their own keys.

@@ -9,12 +9,13 @@ mod transport;
 
 use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bollard::Docker;
+use bollard::Docker as Bollard;
 use bollard::errors::Error as DockerError;
 use bollard::models::{ContainerInspectResponse, EventMessage};
 use bollard::query_parameters::{EventsOptionsBuilder, InspectContainerOptions, ListContainersOptionsBuilder};
@@ -23,10 +24,12 @@ use futures_util::{Stream, StreamExt};
 use tokio::time::{Instant, timeout};
 
 use self::book::{Book, Next};
-use self::transport::Address;
-use super::{Built, Failure, Runtime, Spec, View};
+pub(super) use self::transport::Address;
+use self::transport::NEWEST;
+use super::{Built, Engine, Failure, Post, Rate, Runtime, Spec, View, follow};
 use crate::Error;
 use crate::config::Config;
+use crate::described::Place;
 
 pub(super) const SPEC: Spec = Spec { name: "docker", build };
 
@@ -38,89 +41,104 @@ const RESYNC: Duration = Duration::from_secs(300);
 const QUESTIONS: usize = 4;
 /// More containers than these waiting to be asked about are dropped for a new list.
 const MOST_WAITING: usize = 4096;
-/// More events than these in one second are a flood; a machine that starts ten containers a second makes about 40.
-const MOST_EVENTS: u32 = 2000;
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 /// What happens to containers that matters here. Starting and stopping of processes in them, and what health checks
 /// do all the time, stays on the engine's side.
 const EVENTS: &[&str] =
-    &["create", "start", "restart", "die", "oom", "rename", "update", "unpause", "destroy", "health_status"];
+    &["start", "restart", "die", "oom", "rename", "update", "pause", "unpause", "destroy", "health_status"];
+
+/// States of interest. Each engine refuses words that it does not know, and has more that are none of Docker's.
+const DOCKERS_UP: &[&str] = &["running", "paused", "restarting"];
+const DOCKERS_ENDED: &[&str] = &["exited", "dead"];
+const PODMANS_UP: &[&str] = &["running", "paused"];
+const PODMANS_ENDED: &[&str] = &["exited"];
 
 fn build(config: &Config) -> Result<Built, Error> {
     let Some(address) = &config.docker else { return Ok(None) };
-    let parsed = Address::parse(address).map_err(|reason| Error::DockerAddress { address: address.clone(), reason })?;
-    Ok(Some(Box::new(Follower { address: parsed, variables: config.labels.variables.clone() })))
+    let address = Address::of(SPEC.name, address)?;
+    Ok(Some(Box::new(Docker { client: Client::of_docker(address, config) })))
 }
 
-struct Follower {
-    address: Address,
-    /// How the names of variables begin that are kept.
-    variables: Vec<String>,
+struct Docker {
+    client: Client,
 }
 
-impl Runtime for Follower {
+impl Runtime for Docker {
     fn watch(self: Box<Self>, view: Arc<View>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        Box::pin(async move {
-            let mut pause = FIRST_PAUSE;
-            let mut book = Book::keeping(self.variables.clone());
-            let mut told = None;
-            loop {
-                let begun = Instant::now();
-                let failure = session(&self.address, &mut book, &view).await;
-                let was_connected = view.telling().connected;
-                view.connected(false);
-                view.failed(failure);
-                // Once for each change, not for each attempt.
-                if was_connected || told != Some(failure) {
-                    tracing::warn!(reason = failure.reason(), "docker does not answer, containers keep what is known");
-                    told = Some(failure);
-                }
-                if begun.elapsed() > LONGEST_PAUSE {
-                    pause = FIRST_PAUSE;
-                }
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
-            }
-        })
+        let post = view.open(SPEC.name, None);
+        Box::pin(follow(self.client, post))
     }
 }
 
-/// From connecting until something fails.
-async fn session(address: &Address, book: &mut Book, view: &View) -> Failure {
-    match Session::open(address, book, view).await {
-        Ok(mut session) => session.follow().await,
-        Err(failure) => failure,
+/// Follows one engine that answers Docker's API.
+pub(super) struct Client {
+    address: Address,
+    book: Book,
+    is_docker: bool,
+}
+
+impl Client {
+    /// Docker's own.
+    fn of_docker(address: Address, config: &Config) -> Self {
+        Self { address, book: Book::new(config, Place::Anywhere), is_docker: true }
+    }
+
+    /// Podman, whose cgroups are found so.
+    pub(super) fn of_podman(address: Address, config: &Config, place: Place) -> Self {
+        Self { address, book: Book::new(config, place), is_docker: false }
+    }
+}
+
+impl Engine for Client {
+    fn awaited_socket(&self) -> Option<PathBuf> {
+        match &self.address {
+            Address::Unix(path) if !self.is_docker => Some(path.clone()),
+            _ => None,
+        }
+    }
+
+    async fn session(&mut self, post: &Post) -> Failure {
+        match Session::open(self, post).await {
+            Ok(mut session) => session.follow().await,
+            Err(failure) => failure,
+        }
     }
 }
 
 type Answer = (String, Result<ContainerInspectResponse, Failure>);
 
 struct Session<'a> {
-    docker: Docker,
+    docker: Bollard,
     allowance: Arc<AtomicU64>,
     book: &'a mut Book,
-    view: &'a View,
+    post: &'a Post,
     /// Since when events are wanted: before the list was read, by the engine's clock as good as by ours.
     since: SystemTime,
     waiting: BTreeSet<String>,
     asking: FuturesUnordered<Pin<Box<dyn Future<Output = Answer> + Send>>>,
     /// Containers being asked about, and whether an event came meanwhile.
     asked: HashMap<String, bool>,
+    is_docker: bool,
+    /// States in which a container is listed, and those in which it is if what stopped is of interest.
+    up: &'static [&'static str],
+    ended: &'static [&'static str],
 }
 
 impl<'a> Session<'a> {
-    async fn open(address: &Address, book: &'a mut Book, view: &'a View) -> Result<Self, Failure> {
-        let (docker, allowance) = address.client().map_err(|_| Failure::Protocol)?;
-        let docker = within(docker.negotiate_version()).await?;
+    async fn open(client: &'a mut Client, post: &'a Post) -> Result<Self, Failure> {
+        let (docker, _) = client.address.client(NEWEST).map_err(|_| Failure::Protocol)?;
         let version = within(docker.version()).await?;
-        book.version = version.version;
+        let spoken = transport::spoken(version.api_version.as_deref(), version.min_api_version.as_deref());
+        let (docker, allowance) = client.address.client(spoken).map_err(|_| Failure::Protocol)?;
+        client.book.version = version.version;
         let since = SystemTime::now();
         let mut session = Self {
             docker,
             allowance,
-            book,
-            view,
+            book: &mut client.book,
+            is_docker: client.is_docker,
+            up: if client.is_docker { DOCKERS_UP } else { PODMANS_UP },
+            ended: if client.is_docker { DOCKERS_ENDED } else { PODMANS_ENDED },
+            post,
             since,
             waiting: BTreeSet::new(),
             asking: FuturesUnordered::new(),
@@ -132,24 +150,30 @@ impl<'a> Session<'a> {
 
     /// Reads the list, tells it at once, and leaves to ask about what it does not hold.
     async fn list(&mut self) -> Result<(), Failure> {
-        let options = ListContainersOptionsBuilder::new().build();
+        let ended = if self.book.keeps_stopped() { self.ended } else { &[] };
+        let filters = HashMap::from([("status", [self.up, ended].concat())]);
+        let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
         let containers = within(self.docker.list_containers(Some(options))).await?;
         self.waiting.extend(self.book.list(containers));
         self.publish();
         Ok(())
     }
 
-    fn publish(&self) {
-        self.view.publish(self.book.snapshot());
+    fn publish(&mut self) {
+        self.post.publish(self.book.snapshot());
     }
 
     async fn follow(&mut self) -> Failure {
-        let filters = HashMap::from([("type", vec!["container"]), ("event", EVENTS.to_vec())]);
+        let mut filters = HashMap::from([("type", vec!["container"])]);
+        // Podman compares these words with its own, which are others.
+        if self.is_docker {
+            filters.insert("event", EVENTS.to_vec());
+        }
         let since = self.since.duration_since(UNIX_EPOCH).unwrap_or_default();
         let since = format!("{}.{:09}", since.as_secs(), since.subsec_nanos());
         let options = EventsOptionsBuilder::new().since(&since).filters(&filters).build();
         let mut events = Box::pin(self.docker.events(Some(options)));
-        self.view.connected(true);
+        self.post.connected(true);
         let mut resync = tokio::time::interval_at(Instant::now() + RESYNC, RESYNC);
         let mut rate = Rate::default();
         loop {
@@ -193,7 +217,7 @@ impl<'a> Session<'a> {
             Ok(inspected) => self.book.inspected(&id, inspected),
             // It was removed meanwhile, which an event tells too.
             Err(Failure::Refused) => {}
-            Err(failure) => self.view.failed(failure),
+            Err(failure) => self.post.failed(failure),
         }
         self.publish();
     }
@@ -207,36 +231,23 @@ impl<'a> Session<'a> {
         if rate.is_flood() {
             return Err(Failure::Flood);
         }
-        self.view.event();
+        self.post.event();
         match self.book.event(&event) {
-            Next::Ask(id) => {
-                self.waiting.insert(id);
-                if self.waiting.len() > MOST_WAITING {
-                    return Err(Failure::Flood);
-                }
+            Next::Ask(id) => return self.wait(id),
+            Next::PublishAndAsk(id) => {
+                self.publish();
+                return self.wait(id);
             }
             Next::Publish => self.publish(),
             Next::Nothing => {}
         }
         Ok(())
     }
-}
 
-/// Counts events by the second.
-#[derive(Default)]
-struct Rate {
-    second: Option<Instant>,
-    count: u32,
-}
-
-impl Rate {
-    fn is_flood(&mut self) -> bool {
-        if self.second.is_none_or(|second| second.elapsed() >= Duration::from_secs(1)) {
-            self.second = Some(Instant::now());
-            self.count = 0;
-        }
-        self.count += 1;
-        self.count > MOST_EVENTS
+    /// Has a container asked about as soon as its turn comes.
+    fn wait(&mut self, id: String) -> Result<(), Failure> {
+        self.waiting.insert(id);
+        if self.waiting.len() > MOST_WAITING { Err(Failure::Flood) } else { Ok(()) }
     }
 }
 

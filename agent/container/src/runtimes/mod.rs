@@ -1,22 +1,34 @@
 //! Container runtimes: what they know of containers that the kernel does not.
 //!
 //! A runtime is one file here and two lines: `mod NAME;` and an entry in [`RUNTIMES`]. It follows its engine for ever
-//! on a task of its own and publishes what it knows; a scrape reads the last word and waits for nothing. An
+//! on a task of its own and publishes what it knows; a scrape reads the last word of all and waits for nothing. An
 //! engine that is away, hangs or lies costs names and labels, never figures.
 
+mod containerd;
+mod crio;
 mod docker;
+mod podman;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
 
 use parking_lot::{Mutex, RwLock};
+use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::Error;
 use crate::config::Config;
+pub(crate) use crate::described::{Described, Health, Network, Snapshot};
+
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+/// More events than these in one second are a flood; a machine that starts ten containers a second makes about 40.
+const MOST_EVENTS: u32 = 2000;
 
 /// A runtime, if the configuration wants it.
 pub(crate) type Built = Option<Box<dyn Runtime>>;
@@ -29,66 +41,52 @@ pub(crate) struct Spec {
     pub(crate) build: fn(&Config) -> Result<Built, Error>,
 }
 
-/// All runtimes, in the order in which they are asked about a container.
-pub(crate) const RUNTIMES: &[&Spec] = &[&docker::SPEC];
+/// All runtimes. Of two that claim one container the first has the word.
+pub(crate) const RUNTIMES: &[&Spec] = &[&docker::SPEC, &podman::SPEC, &containerd::SPEC, &crio::SPEC];
 
-/// Follows one engine.
+/// Follows one engine, or all of one kind.
 pub(crate) trait Runtime: Send {
-    /// Runs for ever: connects, publishes to `view`, and when the connection breaks begins again after a while
-    /// that grows up to a bound. Dropping the future must stop it.
+    /// Runs for ever: opens a place in `view`, connects, publishes, and when the connection breaks begins again after a
+    /// while that grows up to a bound (see [`follow`]). Dropping the future must stop it.
     fn watch(self: Box<Self>, view: Arc<View>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 }
 
-/// What kind of network a container has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Network {
-    /// Its own namespace.
-    #[default]
-    Own,
-    /// The host's.
-    Host,
-    /// That of another container.
-    Other,
+/// One engine at one address.
+pub(crate) trait Engine: Send {
+    /// Its socket, if most machines do not have one: as long as it was never there nothing has failed.
+    fn awaited_socket(&self) -> Option<PathBuf>;
+
+    /// From connecting until something fails. What is known is kept for the next session.
+    fn session(&mut self, post: &Post) -> impl Future<Output = Failure> + Send;
 }
 
-/// The last result of a health check.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Health {
-    Healthy,
-    StartingOrUnhealthy,
-    /// There is no check.
-    Unchecked,
-}
-
-/// What a runtime knows of one container.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Described {
-    pub(crate) id: Arc<str>,
-    pub(crate) name: String,
-    pub(crate) image: String,
-    pub(crate) labels: BTreeMap<String, String>,
-    /// Variables of the environment that are to be labels; no others are kept, since they may be secret.
-    pub(crate) env: BTreeMap<String, String>,
-    /// Seconds since 1970.
-    pub(crate) created: Option<f64>,
-    /// Seconds since 1970.
-    pub(crate) started: Option<f64>,
-    /// Its first process, while it runs.
-    pub(crate) pid: Option<u32>,
-    pub(crate) health: Health,
-    pub(crate) network: Network,
-    /// The writable layer, as the engine sees it.
-    pub(crate) upper_dir: Option<PathBuf>,
-    /// Out-of-memory kills that the engine told of.
-    pub(crate) ooms: u64,
-}
-
-/// All that a runtime knows at one moment.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Snapshot {
-    pub(crate) containers: HashMap<Arc<str>, Arc<Described>>,
-    /// The engine's version, if it told it.
-    pub(crate) version: Option<String>,
+/// Follows an engine for ever, session after session.
+pub(crate) async fn follow(mut engine: impl Engine, post: Opened) {
+    let mut pause = FIRST_PAUSE;
+    let mut told = None;
+    loop {
+        let is_new = post.telling().is_untouched();
+        if is_new && engine.awaited_socket().is_some_and(|socket| !socket.exists()) {
+            tokio::time::sleep(LONGEST_PAUSE).await;
+            continue;
+        }
+        let begun = Instant::now();
+        let failure = engine.session(&post).await;
+        let was_connected = post.telling().connected;
+        post.connected(false);
+        post.failed(failure);
+        // Once for each change, not for each attempt.
+        if was_connected || told != Some(failure) {
+            let (runtime, reason) = (post.name.as_str(), failure.reason());
+            tracing::warn!(runtime, reason, "runtime does not answer, containers keep what is known");
+            told = Some(failure);
+        }
+        if begun.elapsed() > LONGEST_PAUSE {
+            pause = FIRST_PAUSE;
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
 }
 
 /// Why following an engine failed.
@@ -125,6 +123,25 @@ impl Failure {
     }
 }
 
+/// Counts events by the second.
+#[derive(Default)]
+pub(crate) struct Rate {
+    second: Option<Instant>,
+    count: u32,
+}
+
+impl Rate {
+    /// Counts one; says whether it is too many.
+    pub(crate) fn is_flood(&mut self) -> bool {
+        if self.second.is_none_or(|second| second.elapsed() >= Duration::from_secs(1)) {
+            self.second = Some(Instant::now());
+            self.count = 0;
+        }
+        self.count += 1;
+        self.count > MOST_EVENTS
+    }
+}
+
 /// What is told about following an engine.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Telling {
@@ -134,26 +151,41 @@ pub(crate) struct Telling {
     pub(crate) failures: BTreeMap<Failure, u64>,
 }
 
-/// Where a runtime publishes and a scrape reads.
-#[derive(Debug, Default)]
-pub(crate) struct View {
-    snapshot: RwLock<(u64, Arc<Snapshot>)>,
-    telling: Mutex<Telling>,
+impl Telling {
+    /// Whether there never was anything to tell.
+    pub(crate) fn is_untouched(&self) -> bool {
+        !self.connected && self.events == 0 && self.failures.is_empty()
+    }
 }
 
-impl View {
-    /// The last word, and a number that grows with each.
-    pub(crate) fn snapshot(&self) -> (u64, Arc<Snapshot>) {
-        self.snapshot.read().clone()
-    }
+/// Where one engine's word is published.
+#[derive(Debug)]
+pub(crate) struct Post {
+    /// The value of the label `runtime`.
+    pub(crate) name: String,
+    /// What it is one of, as registered.
+    runtime: &'static str,
+    /// Whether most machines do not have it.
+    pub(crate) is_optional: bool,
+    rank: usize,
+    snapshot: RwLock<Arc<Snapshot>>,
+    telling: Mutex<Telling>,
+    word: Arc<AtomicU64>,
+}
 
+impl Post {
     pub(crate) fn publish(&self, snapshot: Snapshot) {
-        let mut current = self.snapshot.write();
-        *current = (current.0 + 1, Arc::new(snapshot));
+        *self.snapshot.write() = Arc::new(snapshot);
+        self.word.fetch_add(1, Ordering::Release);
     }
 
     pub(crate) fn telling(&self) -> Telling {
         self.telling.lock().clone()
+    }
+
+    /// The engine's version, if it told it.
+    pub(crate) fn version(&self) -> Option<String> {
+        self.snapshot.read().version.clone()
     }
 
     pub(crate) fn connected(&self, connected: bool) {
@@ -169,6 +201,110 @@ impl View {
         telling.events += 1;
         telling.last_event = Some(SystemTime::now());
     }
+}
+
+/// A post in a view; dropping it takes it away with all that was published there.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    post: Arc<Post>,
+    view: Arc<View>,
+}
+
+impl std::ops::Deref for Opened {
+    type Target = Post;
+
+    fn deref(&self) -> &Post {
+        &self.post
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        self.view.posts.write().retain(|post| !Arc::ptr_eq(post, &self.post));
+        self.view.word.fetch_add(1, Ordering::Release);
+    }
+}
+
+/// Where a scrape reads what all runtimes publish.
+#[derive(Debug, Default)]
+pub(crate) struct View {
+    /// In the order of their word's weight.
+    posts: RwLock<Vec<Arc<Post>>>,
+    word: Arc<AtomicU64>,
+    merged: Mutex<(u64, Arc<Snapshot>)>,
+    /// Ids of CRI-O's containers, as their cgroups say.
+    pub(crate) of_crio: watch::Sender<BTreeSet<Arc<str>>>,
+}
+
+impl View {
+    /// A place to publish at, for an engine of a runtime in [`RUNTIMES`]; `of` tells several of the same kind apart.
+    pub(crate) fn open(self: &Arc<Self>, runtime: &'static str, of: Option<&str>) -> Opened {
+        let name = of.map_or_else(|| runtime.to_owned(), |of| format!("{runtime}:{of}"));
+        // What an engine of some user says has less weight than the word of any of the machine's own.
+        let of_machine = RUNTIMES.iter().position(|spec| spec.name == runtime).unwrap_or(RUNTIMES.len());
+        let rank = if of.is_some() { RUNTIMES.len() } else { of_machine };
+        let post = Arc::new(Post {
+            name,
+            runtime,
+            is_optional: runtime != docker::SPEC.name,
+            rank,
+            snapshot: RwLock::default(),
+            telling: Mutex::default(),
+            word: self.word.clone(),
+        });
+        let mut posts = self.posts.write();
+        posts.push(post.clone());
+        posts.sort_by(|a, b| (a.rank, &a.name).cmp(&(b.rank, &b.name)));
+        Opened { post, view: self.clone() }
+    }
+
+    /// Those that are open now.
+    pub(crate) fn posts(&self) -> Vec<Arc<Post>> {
+        self.posts.read().clone()
+    }
+
+    /// The runtime that has the word about a container.
+    pub(crate) fn runtime_of(&self, id: &str) -> Option<&'static str> {
+        let posts = self.posts.read();
+        let mut told = posts.iter().filter(|post| post.snapshot.read().containers.contains_key(id));
+        told.next().map(|post| post.runtime)
+    }
+
+    /// Tells which containers of CRI-O have cgroups.
+    pub(crate) fn found_of_crio(&self, ids: BTreeSet<Arc<str>>) {
+        self.of_crio.send_if_modified(|known| {
+            let is_new = *known != ids;
+            if is_new {
+                *known = ids;
+            }
+            is_new
+        });
+    }
+
+    /// The last word of all as one, and a number that grows with each. A container that two of them claim is told once.
+    pub(crate) fn snapshot(&self) -> (u64, Arc<Snapshot>) {
+        // Read before the snapshots are: what is published meanwhile is then merged again the next time.
+        let word = self.word.load(Ordering::Acquire);
+        let mut merged = self.merged.lock();
+        if merged.0 != word {
+            *merged = (word, Arc::new(merge(&self.posts.read())));
+        }
+        merged.clone()
+    }
+}
+
+fn merge(posts: &[Arc<Post>]) -> Snapshot {
+    let mut all = Snapshot::default();
+    for post in posts {
+        let snapshot = post.snapshot.read().clone();
+        if post.name == docker::SPEC.name {
+            all.version.clone_from(&snapshot.version);
+        }
+        for (id, described) in &snapshot.containers {
+            all.containers.entry(id.clone()).or_insert_with(|| described.clone());
+        }
+    }
+    all
 }
 
 #[cfg(test)]
@@ -189,5 +325,42 @@ mod tests {
         let mut names: Vec<_> = RUNTIMES.iter().map(|spec| spec.name.to_owned()).collect();
         names.sort();
         assert_eq!(names, files);
+    }
+
+    fn claim(id: &str, name: &str) -> Snapshot {
+        let described = Described { id: id.into(), name: name.to_owned(), ..Described::default() };
+        Snapshot { containers: [(id.into(), Arc::new(described))].into(), version: None }
+    }
+
+    fn name_of(view: &View, id: &str) -> Option<String> {
+        view.snapshot().1.containers.get(id).map(|described| described.name.clone())
+    }
+
+    #[test]
+    fn what_two_claim_is_told_once_by_the_one_of_more_weight() {
+        let view = Arc::new(View::default());
+        let of_user = view.open("docker", Some("1000"));
+        let of_machine = view.open("docker", None);
+        of_user.publish(claim("a", "lie"));
+        assert_eq!(name_of(&view, "a").as_deref(), Some("lie"));
+        let before = view.snapshot().0;
+        of_machine.publish(claim("a", "web"));
+        assert_eq!(name_of(&view, "a").as_deref(), Some("web"));
+        assert!(view.snapshot().0 > before);
+        let of_podman = view.open("podman", None);
+        of_podman.publish(Snapshot {
+            containers: [claim("a", "lie"), claim("b", "pod")].into_iter().flat_map(|s| s.containers).collect(),
+            version: None,
+        });
+        assert_eq!(
+            (view.runtime_of("a"), view.runtime_of("b"), view.runtime_of("c")),
+            (Some("docker"), Some("podman"), None)
+        );
+        drop(of_podman);
+        drop(of_machine);
+        assert_eq!(name_of(&view, "a").as_deref(), Some("lie"));
+        drop(of_user);
+        assert_eq!(name_of(&view, "a"), None);
+        assert!(view.posts().is_empty());
     }
 }

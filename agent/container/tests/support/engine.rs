@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -31,6 +32,8 @@ pub struct State {
     replies: Mutex<HashMap<String, Reply>>,
     asked: Mutex<Vec<String>>,
     streams: AtomicUsize,
+    /// The oldest and the newest minor version that it has.
+    versions: Mutex<(u32, u32)>,
 }
 
 /// A running engine; dropping it closes its socket and all connections.
@@ -43,9 +46,15 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Listens on a socket in a folder.
+    /// Listens on `docker.sock` in a folder.
     pub fn start(folder: &Path) -> Self {
-        let socket = folder.join("docker.sock");
+        Self::at(&folder.join("docker.sock"))
+    }
+
+    /// Listens on a socket.
+    pub fn at(socket: &Path) -> Self {
+        let socket = socket.to_owned();
+        std::fs::create_dir_all(socket.parent().unwrap()).unwrap();
         let _ = std::fs::remove_file(&socket);
         let listener = UnixListener::bind(&socket).unwrap();
         let state = Arc::new(State::default());
@@ -61,13 +70,20 @@ impl Engine {
             }
         });
         let engine = Self { state, events, accept, connections, socket };
-        engine.reply("/version", Reply::Json(r#"{"Version":"20.10.24","ApiVersion":"1.41"}"#.to_owned()));
+        engine.version("20.10.24", 12, 41);
         engine.containers(&[]);
         engine
     }
 
     pub fn address(&self) -> String {
         format!("unix://{}", self.socket.display())
+    }
+
+    /// It is of this version, and has the interface from one minor version to the other.
+    pub fn version(&self, version: &str, oldest: u32, newest: u32) {
+        *self.state.versions.lock() = (oldest, newest);
+        let answer = format!(r#"{{"Version":"{version}","ApiVersion":"1.{newest}","MinAPIVersion":"1.{oldest}"}}"#);
+        self.reply("/version", Reply::Json(answer));
     }
 
     pub fn reply(&self, path: &str, reply: Reply) {
@@ -102,6 +118,13 @@ impl Engine {
     pub fn event(&self, action: &str, id: &str) {
         let event = format!(r#"{{"Type":"container","Action":"{action}","Actor":{{"ID":"{id}"}},"time":1700000100}}"#);
         let _ = self.events.send(format!("{event}\n"));
+    }
+
+    /// As [`event`](Self::event), now and with an exit code.
+    pub fn death(&self, id: &str, exit_code: i64) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let actor = format!(r#"{{"ID":"{id}","Attributes":{{"exitCode":"{exit_code}"}}}}"#);
+        let _ = self.events.send(format!(r#"{{"Type":"container","Action":"die","Actor":{actor},"time":{now}}}"#));
     }
 
     /// How often a path was asked for.
@@ -139,13 +162,14 @@ async fn serve(mut stream: UnixStream, state: Arc<State>, mut events: broadcast:
     let path = target.split('?').next().unwrap();
     // As the real one, it refuses what it does not have.
     let (version, path) = match path.strip_prefix("/v1.").and_then(|rest| rest.split_once('/')) {
-        Some((minor, path)) => (minor.parse::<u32>().unwrap(), format!("/{path}")),
-        None => (0, path.to_owned()),
+        Some((minor, path)) => (Some(minor.parse::<u32>().unwrap()), format!("/{path}")),
+        None => (None, path.to_owned()),
     };
+    let (oldest, newest) = *state.versions.lock();
     state.asked.lock().push(path.clone());
     let planned = state.replies.lock().get(&path).cloned();
     let reply = match planned {
-        _ if version > 41 => Reply::Status(400),
+        _ if version.is_some_and(|version| version < oldest || version > newest) => Reply::Status(400),
         Some(reply) => reply,
         None if path == "/events" => {
             state.streams.fetch_add(1, Ordering::SeqCst);

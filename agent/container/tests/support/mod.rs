@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{Seek, Write};
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
 use agent_container::{Config, Containers};
@@ -36,16 +38,68 @@ pub fn sum(page: &str, family: &str, pieces: &[&str]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum())
 }
 
-/// Tries until it gives something, for at most twenty seconds.
+/// Tries until it gives something, for at most a minute.
 #[track_caller]
 pub fn eventually<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         if let Some(value) = attempt() {
             return value;
         }
         assert!(Instant::now() < deadline, "waited in vain for: {what}");
         std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// An archive of a root folder with Debian's static busybox and links to it.
+pub fn busybox_tar() -> Vec<u8> {
+    let busybox = ["/bin/busybox", "/usr/bin/busybox"].into_iter().find(|path| Path::new(path).exists());
+    let busybox = busybox.expect("busybox is missing: run `make setup`");
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("bin")).unwrap();
+    fs::copy(busybox, folder.path().join("bin/busybox")).unwrap();
+    for applet in ["sh", "sleep", "dd", "ping", "cat", "sync", "nc"] {
+        std::os::unix::fs::symlink("busybox", folder.path().join("bin").join(applet)).unwrap();
+    }
+    let tar = Command::new("tar").arg("-C").arg(folder.path()).args(["-c", "."]).output().unwrap();
+    assert!(tar.status.success(), "{}", String::from_utf8_lossy(&tar.stderr));
+    tar.stdout
+}
+
+/// Runs a command with this as its input; gives what it wrote.
+#[track_caller]
+pub fn run_with_input(command: &mut Command, input: &[u8]) -> String {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(input).unwrap();
+    file.rewind().unwrap();
+    run(command.stdin(file))
+}
+
+/// Runs a command that must succeed; gives what it wrote.
+#[track_caller]
+pub fn run(command: &mut Command) -> String {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}: run `make setup`"));
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// A program that runs until this is dropped, told to end and waited for.
+pub struct Daemon(Child);
+
+impl Daemon {
+    /// Starts it; what it writes goes to a file.
+    pub fn start(command: &mut Command, log: &Path) -> Self {
+        let log = fs::File::options().create(true).append(true).open(log).unwrap();
+        let child = command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn();
+        Self(child.unwrap_or_else(|error| panic!("{command:?}: {error}: run `make setup`")))
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let pid = rustix::process::Pid::from_child(&self.0);
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        let _ = self.0.wait();
     }
 }
 
@@ -110,10 +164,16 @@ impl Machine {
 
     /// A container's cgroup of version 2 with a little CPU time and memory.
     pub fn add_container(&self, id: &str) {
+        self.add_cgroup(&format!("docker/{id}"));
+    }
+
+    /// As [`add_container`](Self::add_container), anywhere.
+    pub fn add_cgroup(&self, path: &str) {
+        let folder = format!("sys/fs/cgroup/{path}");
         self.write("sys/fs/cgroup/cgroup.controllers", "cpu memory\n");
-        self.write(&format!("sys/fs/cgroup/docker/{id}/cpu.stat"), "usage_usec 1500000\n");
-        self.write(&format!("sys/fs/cgroup/docker/{id}/memory.stat"), "anon 4096\nfile 8192\ninactive_file 1024\n");
-        self.write(&format!("sys/fs/cgroup/docker/{id}/memory.current"), "16384\n");
+        self.write(&format!("{folder}/cpu.stat"), "usage_usec 1500000\n");
+        self.write(&format!("{folder}/memory.stat"), "anon 4096\nfile 8192\ninactive_file 1024\n");
+        self.write(&format!("{folder}/memory.current"), "16384\n");
     }
 
     /// A configuration that watches this machine and no engine.
@@ -124,8 +184,13 @@ impl Machine {
             rootfs: self.path("rootfs"),
             udev_data: self.path("udev"),
         };
-        Config { root, docker: None, version: "0.0.0-test".to_owned(), ..Config::default() }
+        Config { root, version: "0.0.0-test".to_owned(), ..no_runtimes() }
     }
+}
+
+/// A configuration that watches this machine and asks no runtime.
+pub fn no_runtimes() -> Config {
+    Config { docker: None, podman: None, containerd: None, crio: None, ..Config::default() }
 }
 
 fn set_times(folder: &Path, time: SystemTime) {

@@ -18,22 +18,29 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
+use crate::Error;
+
 /// The list of some ten thousand containers has this size.
 const LARGEST_ANSWER: u64 = 32 << 20;
 /// Bytes of the event stream in which at least one event must end.
 const LARGEST_EVENT: u64 = 256 << 10;
-/// The newest version that is asked for; the engine may have an older one.
-const NEWEST: ClientVersion = ClientVersion { major_version: 1, minor_version: 51 };
+/// The newest version of the interface that this was made for.
+pub(super) const NEWEST: ClientVersion = ClientVersion { major_version: 1, minor_version: 51 };
 
 /// Where an engine listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Address {
+pub(in super::super) enum Address {
     Unix(PathBuf),
     Tcp(String),
 }
 
 impl Address {
-    pub(super) fn parse(address: &str) -> Result<Self, &'static str> {
+    /// As configured for a runtime.
+    pub(in super::super) fn of(runtime: &'static str, address: &str) -> Result<Self, Error> {
+        Self::parse(address).map_err(|reason| Error::Address { runtime, address: address.to_owned(), reason })
+    }
+
+    fn parse(address: &str) -> Result<Self, &'static str> {
         if let Some(path) = address.strip_prefix("unix://") {
             return match path.starts_with('/') {
                 true => Ok(Self::Unix(path.into())),
@@ -51,15 +58,31 @@ impl Address {
         }
     }
 
-    /// A client, and the allowance of the event stream, see [`refill`].
-    pub(super) fn client(&self) -> Result<(Docker, Arc<AtomicU64>), DockerError> {
+    /// A client that speaks this version, and the allowance of the event stream, see [`refill`].
+    pub(super) fn client(&self, version: ClientVersion) -> Result<(Docker, Arc<AtomicU64>), DockerError> {
         let allowance = Arc::new(AtomicU64::new(LARGEST_EVENT));
         let (address, events) = (self.clone(), allowance.clone());
         let transport = move |request: BollardRequest| send(address.clone(), events.clone(), request);
         // The address is only the authority in the request; the transport has its own.
-        let docker = Docker::connect_with_custom_transport(transport, Some("http://docker"), 120, &NEWEST)?;
+        let docker = Docker::connect_with_custom_transport(transport, Some("http://docker"), 120, &version)?;
         Ok((docker, allowance))
     }
+}
+
+/// The version to speak with an engine that has all from `oldest` to `newest`: the newest that both know. An engine that
+/// has dropped ours is spoken to in its oldest, in the hope that what is used of it has not changed.
+pub(super) fn spoken(newest: Option<&str>, oldest: Option<&str>) -> ClientVersion {
+    let of = |(major, minor): (usize, usize)| ClientVersion { major_version: major, minor_version: minor };
+    let ours = (NEWEST.major_version, NEWEST.minor_version);
+    let newest = newest.and_then(numbers).unwrap_or(ours);
+    let oldest = oldest.and_then(numbers).unwrap_or(newest).min(newest);
+    of(ours.min(newest).max(oldest))
+}
+
+/// `1.41`.
+fn numbers(version: &str) -> Option<(usize, usize)> {
+    let (major, minor) = version.split_once('.')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
 /// An allowance that was not enough.
@@ -218,6 +241,25 @@ mod tests {
         check("tcp://engine:port", None);
         check("ssh://engine", None);
         check("", None);
+    }
+
+    #[track_caller]
+    fn check_spoken(newest: Option<&str>, oldest: Option<&str>, want: usize) {
+        let spoken = spoken(newest, oldest);
+        assert_eq!((spoken.major_version, spoken.minor_version), (1, want), "{newest:?} {oldest:?}");
+    }
+
+    #[test]
+    fn versions() {
+        check_spoken(Some("1.41"), Some("1.12"), 41); // 20.10
+        check_spoken(Some("1.43"), Some("1.12"), 43); // 24
+        check_spoken(Some("1.44"), Some("1.24"), 44); // 25
+        check_spoken(Some("1.51"), Some("1.24"), 51); // 28
+        check_spoken(Some("1.52"), Some("1.44"), 51); // 29
+        check_spoken(Some("1.70"), Some("1.60"), 60);
+        check_spoken(Some("1.41"), None, 41);
+        check_spoken(None, None, 51);
+        check_spoken(Some("new"), Some("1.99"), 51);
     }
 
     #[test]
