@@ -255,6 +255,15 @@ impl Roll {
     }
 }
 
+/// The variables `NAME=value` whose names begin with one of the prefixes, by name in lower case as cAdvisor has them.
+pub(crate) fn chosen_variables(prefixes: &[String], variables: Vec<String>) -> BTreeMap<String, String> {
+    let pairs = variables.iter().filter_map(|variable| variable.split_once('='));
+    pairs
+        .filter(|(name, _)| prefixes.iter().any(|prefix| !prefix.is_empty() && name.starts_with(prefix.as_str())))
+        .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
+        .collect()
+}
+
 /// Now, in seconds since 1970.
 pub(crate) fn seconds_now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()

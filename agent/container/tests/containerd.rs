@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use agent_container::{Config, Containers};
+use agent_container::{Config, Containers, LabelPolicy};
 use support::{Daemon, busybox_tar, eventually, no_runtimes, run, scrape, values};
 
 const IMAGE: &str = "docker.io/atalaia-test/busybox:1";
@@ -76,7 +76,8 @@ impl Containerd {
 
     fn watch(&self, namespaces: &[&str]) -> Containers {
         let containerd_namespaces = namespaces.iter().map(|&name| name.to_owned()).collect();
-        let config = Config { containerd: Some(self.socket()), containerd_namespaces, ..no_runtimes() };
+        let labels = LabelPolicy { variables: vec!["APP_".to_owned()], ..LabelPolicy::default() };
+        let config = Config { containerd: Some(self.socket()), containerd_namespaces, labels, ..no_runtimes() };
         let containers = Containers::new(config).unwrap();
         containers.start().unwrap();
         containers
@@ -126,12 +127,14 @@ fn label(name: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn containers_have_names_and_ends() {
     let mut containerd = Containerd::new();
-    containerd.run(&own("web"), &["--label", "com.example.tier=front"], "sleep 1000");
+    let options = ["--label", "com.example.tier=front", "--env", "APP_TIER=gold", "--env", "PASSWORD=secret"];
+    containerd.run(&own("web"), &options, "sleep 1000");
     let containers = containerd.watch(&["default"]);
     let path = format!("/default/{}\"", own("web"));
     let web = label("web");
     let image = format!("image=\"{IMAGE}\"");
-    let identity = [&*path, &web, &image, "container_label_com_example_tier=\"front\""];
+    let labels = ["container_label_com_example_tier=\"front\"", "container_env_app_tier=\"gold\""];
+    let identity = [&*path, &web, &image, labels[0], labels[1]];
     let page = eventually("the name", || {
         let page = scrape(&containers);
         (values(&page, "container_memory_usage_bytes", &identity).len() == 1).then_some(page)

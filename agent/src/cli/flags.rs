@@ -166,6 +166,7 @@ fn containers() -> Vec<Arg> {
         list("raw_cgroup_prefix_whitelist", "Of the cgroups that are no containers only those with these prefixes."),
         list("env_metadata_whitelist", "Variables of containers whose names begin so become labels."),
         list("docker_env_metadata_whitelist", "As --env_metadata_whitelist.").hide(true),
+        list("containerd_env_metadata_whitelist", "As --env_metadata_whitelist.").hide(true),
         repeated(
             "container.rename-label",
             "FROM=TO",

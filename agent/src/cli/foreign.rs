@@ -117,7 +117,6 @@ pub const CADVISOR_VALUES: &[&str] = &[
     "collector_cert",
     "collector_key",
     "container_hints",
-    "containerd_env_metadata_whitelist",
     "docker-tls-ca",
     "docker-tls-cert",
     "docker-tls-key",

@@ -242,8 +242,8 @@ fn containers(matches: &ArgMatches, root: Root) -> Result<Containers, FlagError>
     let address = |flag| Some(text(matches, flag)).filter(|address| !address.is_empty());
     let renames = Renames::parse(texts(matches, "container.rename-label").iter().map(String::as_str));
     let renames = renames.map_err(|error| FlagError(format!("--container.rename-label: {error}")))?;
-    let mut variables = comma_separated(&text(matches, "env_metadata_whitelist"));
-    variables.extend(comma_separated(&text(matches, "docker_env_metadata_whitelist")));
+    let variables = ["env_metadata_whitelist", "docker_env_metadata_whitelist", "containerd_env_metadata_whitelist"];
+    let variables = variables.iter().flat_map(|flag| comma_separated(&text(matches, flag))).collect();
     Ok(Containers {
         root,
         docker: address("docker"),
@@ -422,11 +422,12 @@ mod tests {
         assert_eq!((defaults.series_limit, defaults.compat), (10_000, Compat::default()));
         assert_eq!(defaults.sets, Sets::default());
         let given = containers(
-            "--env_metadata_whitelist=A_,B --docker_env_metadata_whitelist=C --container.series-limit=7 \
+            "--env_metadata_whitelist=A_,B --docker_env_metadata_whitelist=C --containerd_env_metadata_whitelist=D \
+             --container.series-limit=7 \
              --container.rename-label=tier=zone --container.rename-label name=container --enable_load_reader \
              --referenced_reset_interval=5",
         );
-        assert_eq!(given.labels.variables, ["A_", "B", "C"]);
+        assert_eq!(given.labels.variables, ["A_", "B", "C", "D"]);
         assert_eq!(given.labels.renames, Renames::parse(["tier=zone", "name=container"]).unwrap());
         assert_eq!((given.series_limit, given.load_reader, given.referenced_reset_interval), (7, true, 5));
     }

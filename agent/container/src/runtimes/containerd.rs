@@ -16,10 +16,10 @@ use std::time::Duration;
 
 use tokio::time::{Instant, interval_at, timeout};
 
-use self::book::{Book, Next};
+use self::book::{Book, Next, Told};
 use self::grpc::{Answers, Channel};
 use self::messages::{
-    Container, ContainerAnswer, Empty, Envelope, GetRequest, ListRequest, NamespaceList, Task, TaskList, Version,
+    ContainerAnswer, Empty, Envelope, GetRequest, ListRequest, NamespaceList, Task, TaskList, Version,
 };
 use super::{Built, Engine, Failure, Post, Rate, Runtime, Spec, View, follow};
 use crate::Error;
@@ -56,13 +56,15 @@ fn build(config: &Config) -> Result<Built, Error> {
         let reason = "expected the path of a socket, as in /run/containerd/containerd.sock";
         return Err(Error::Address { runtime: SPEC.name, address: address.clone(), reason });
     }
-    let namespaces = config.containerd_namespaces.clone();
-    Ok(Some(Box::new(Containerd { socket, namespaces, book: Book::new(config.stopped_for) })))
+    let (namespaces, variables) = (config.containerd_namespaces.clone(), config.labels.variables.clone());
+    Ok(Some(Box::new(Containerd { socket, namespaces, variables, book: Book::new(config.stopped_for) })))
 }
 
 struct Containerd {
     socket: PathBuf,
     namespaces: Vec<String>,
+    /// How the names of variables begin that are kept.
+    variables: Vec<String>,
     book: Book,
 }
 
@@ -143,15 +145,15 @@ impl Containerd {
         }
         let mut all = Vec::new();
         for namespace in namespaces {
-            let containers = within(containers(channel, &namespace)).await?;
+            let containers = within(containers(channel, &namespace, &self.variables)).await?;
             let method = "containerd.services.tasks.v1.Tasks/List";
             let tasks: TaskList =
                 within(channel.ask(method, &namespace, &ListRequest::default(), LARGEST_ANSWER)).await?;
             let mut tasks: HashMap<String, Task> =
                 tasks.tasks.into_iter().map(|task| (task.id.clone(), task)).collect();
-            let with_task = |container: Container| {
-                let task = tasks.remove(&container.id)?;
-                Some((namespace.clone(), container, task))
+            let with_task = |told: Told| {
+                let task = tasks.remove(told.id())?;
+                Some((namespace.clone(), told, task))
             };
             all.extend(containers.into_iter().filter_map(with_task));
         }
@@ -169,7 +171,10 @@ impl Containerd {
                 let answer: Result<ContainerAnswer, _> =
                     within(channel.ask(method, &namespace, &question, LARGEST_ANSWER)).await;
                 match answer {
-                    Ok(answer) => self.book.answered(&namespace, answer.container.unwrap_or_default()),
+                    Ok(answer) => {
+                        let told = Told::of(answer.container.unwrap_or_default(), &self.variables);
+                        self.book.answered(&namespace, told);
+                    }
                     // It was removed meanwhile, which an event tells too.
                     Err(Failure::Refused) => {}
                     Err(failure) => return Err(failure),
@@ -181,14 +186,14 @@ impl Containerd {
     }
 }
 
-/// All containers of a namespace, one by one: their specifications, which are passed over, would fill one answer.
-async fn containers(channel: &mut Channel, namespace: &str) -> Result<Vec<Container>, Failure> {
+/// All containers of a namespace, one by one: their specifications would fill one answer.
+async fn containers(channel: &mut Channel, namespace: &str, variables: &[String]) -> Result<Vec<Told>, Failure> {
     let method = "containerd.services.containers.v1.Containers/ListStream";
     let mut answers: Answers<ContainerAnswer> =
         channel.open(method, namespace, &ListRequest::default(), LARGEST_ANSWER).await?;
     let mut containers = Vec::new();
     while let Some(answer) = answers.next().await? {
-        containers.extend(answer.container);
+        containers.extend(answer.container.map(|container| Told::of(container, variables)));
         if containers.len() > MOST_CONTAINERS {
             return Err(Failure::Flood);
         }

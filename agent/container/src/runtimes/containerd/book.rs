@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prost::Message;
+use serde::Deserialize;
 
 use super::super::{Described, Network, Snapshot};
 use super::messages::{Container, Envelope, OfContainer, Task, TaskExit, TaskStart, TaskStatus};
-use crate::described::{Life, Roll, State, seconds_now};
+use crate::described::{Life, Roll, State, chosen_variables, seconds_now};
 use crate::identity::is_container_id;
 
 /// The exit code of what was killed.
@@ -21,6 +22,39 @@ pub(super) struct Book {
     pub(super) version: Option<String>,
     /// Those with a kill for want of memory in the run that is under way or was the last.
     killed_in: HashSet<String>,
+}
+
+/// What containerd tells of a container, with its specification reduced to the variables that are kept.
+#[derive(Debug)]
+pub(super) struct Told {
+    container: Container,
+    env: BTreeMap<String, String>,
+}
+
+/// What is read of a specification, which is the one of the Open Container Initiative.
+#[derive(Deserialize)]
+struct Specification {
+    process: Process,
+}
+
+#[derive(Deserialize)]
+struct Process {
+    env: Vec<String>,
+}
+
+impl Told {
+    /// Keeps the variables whose names begin so.
+    pub(super) fn of(mut container: Container, variables: &[String]) -> Self {
+        let specification = container.spec.take().filter(|_| !variables.is_empty());
+        let read = specification.and_then(|any| serde_json::from_slice::<Specification>(&any.value).ok());
+        let env = read.map(|read| chosen_variables(variables, read.process.env)).unwrap_or_default();
+        Self { container, env }
+    }
+
+    /// The container's id in its namespace.
+    pub(super) fn id(&self) -> &str {
+        &self.container.id
+    }
 }
 
 /// What an event asks for.
@@ -48,10 +82,10 @@ impl Book {
     }
 
     /// All containers of all namespaces that are watched, each with its task.
-    pub(super) fn list(&mut self, all: Vec<(String, Container, Task)>) {
+    pub(super) fn list(&mut self, all: Vec<(String, Told, Task)>) {
         let mut listed = HashMap::new();
-        for (namespace, container, task) in all {
-            let Some(key) = key(&namespace, &container.id) else { continue };
+        for (namespace, told, task) in all {
+            let Some(key) = key(&namespace, told.id()) else { continue };
             let known = self.roll.get(&key);
             let is_same = known.is_some_and(|known| known.pid == Some(task.pid));
             let before = known.map(|known| known.life).unwrap_or_default();
@@ -72,17 +106,17 @@ impl Book {
             };
             let started = known.and_then(|known| known.started).filter(|_| is_same || !state.is_up());
             let pid = Some(task.pid).filter(|_| state.is_up());
-            let described = described(&key, container, known, life);
+            let described = described(&key, told, known, life);
             listed.insert(described.id.clone(), Arc::new(Described { pid, started, ..described }));
         }
         self.roll.running(listed);
     }
 
     /// The answer to a question about one container.
-    pub(super) fn answered(&mut self, namespace: &str, container: Container) {
-        let Some(key) = key(namespace, &container.id) else { return };
+    pub(super) fn answered(&mut self, namespace: &str, told: Told) {
+        let Some(key) = key(namespace, told.id()) else { return };
         if let Some(known) = self.roll.get(&key) {
-            let described = described(&key, container, Some(known), known.life);
+            let described = described(&key, told, Some(known), known.life);
             let (pid, started) = (known.pid, known.started);
             self.roll.put(Described { pid, started, ..described });
         }
@@ -154,7 +188,8 @@ fn key(namespace: &str, id: &str) -> Option<String> {
 }
 
 /// Without what its task tells.
-fn described(key: &str, container: Container, known: Option<&Arc<Described>>, life: Life) -> Described {
+fn described(key: &str, told: Told, known: Option<&Arc<Described>>, life: Life) -> Described {
+    let Told { container, env } = told;
     let label = |name: &str| container.labels.get(name).filter(|value| !value.is_empty());
     // Of a pod's containers the sandbox owns the network.
     let is_in_pod = label("io.cri-containerd.kind").is_some_and(|kind| kind == "container");
@@ -168,6 +203,7 @@ fn described(key: &str, container: Container, known: Option<&Arc<Described>>, li
         life: Life { restarts, ..life },
         image: container.image,
         labels: container.labels.into_iter().collect::<BTreeMap<_, _>>(),
+        env,
         ..Described::default()
     }
 }
@@ -183,9 +219,10 @@ mod tests {
         Book::new(Duration::from_secs(600))
     }
 
-    fn container(id: &str, labels: &[(&str, &str)]) -> Container {
+    fn container(id: &str, labels: &[(&str, &str)]) -> Told {
         let labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        Container { id: id.to_owned(), labels, image: "docker.io/shop/web:1".to_owned(), created_at: None }
+        let image = "docker.io/shop/web:1".to_owned();
+        Told::of(Container { id: id.to_owned(), labels, image, ..Container::default() }, &[])
     }
 
     fn task(pid: u32, status: TaskStatus) -> Task {
@@ -251,6 +288,27 @@ mod tests {
         book.event(&event("/tasks/oom", &OfContainer { container: ID.to_owned() }));
         let web = known(&mut book, ID).unwrap();
         assert_eq!((web.life.oom_killed, web.ooms), (Some(true), 2), "the word of the kill came late");
+    }
+
+    #[track_caller]
+    fn check_variables(prefixes: &[&str], specification: &str, want: &[(&str, &str)]) {
+        let spec = Some(Any { value: specification.into() });
+        let variables: Vec<_> = prefixes.iter().map(|prefix| (*prefix).to_owned()).collect();
+        let told = Told::of(Container { id: ID.to_owned(), spec, ..Container::default() }, &variables);
+        assert_eq!(told.container.spec, None);
+        let mut book = book();
+        book.list(vec![("k8s.io".to_owned(), told, task(42, TaskStatus::Running))]);
+        let env = known(&mut book, ID).unwrap().env;
+        assert_eq!(env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect::<Vec<_>>(), want);
+    }
+
+    #[test]
+    fn only_chosen_variables_are_kept() {
+        let specification = r#"{"ociVersion":"1.0.2","process":{"args":["sh"],"env":["APP_TIER=gold","PASSWORD=x"]}}"#;
+        check_variables(&["APP_"], specification, &[("app_tier", "gold")]);
+        check_variables(&[], specification, &[]);
+        check_variables(&["APP_"], r#"{"process":{"args":["sh"]}}"#, &[]);
+        check_variables(&["APP_"], "{", &[]);
     }
 
     #[test]

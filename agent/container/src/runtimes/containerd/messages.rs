@@ -71,6 +71,9 @@ pub(super) struct Container {
     pub(super) labels: HashMap<String, String>,
     #[prost(string, tag = "3")]
     pub(super) image: String,
+    /// Its specification, in JSON.
+    #[prost(message, optional, tag = "5")]
+    pub(super) spec: Option<Any>,
     #[prost(message, optional, tag = "8")]
     pub(super) created_at: Option<Timestamp>,
 }

@@ -12,7 +12,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::super::{Described, Health, Network, Snapshot};
 use crate::config::Config;
-use crate::described::{Life, Place, Roll, State, seconds_now};
+use crate::described::{Life, Place, Roll, State, chosen_variables, seconds_now};
 use crate::identity::is_container_id;
 
 /// All containers that run, and those that stopped and are still told of.
@@ -103,7 +103,7 @@ impl Book {
             name: answer.name.map(|name| without_slash(&name).to_owned()).unwrap_or_default(),
             image: config.image.or(answer.image).unwrap_or_default(),
             labels: config.labels.map(|labels| labels.into_iter().collect()).unwrap_or_default(),
-            env: chosen(&self.variables, config.env.unwrap_or_default()),
+            env: chosen_variables(&self.variables, config.env.unwrap_or_default()),
             created: answer.created.as_deref().and_then(seconds),
             started: state.started_at.as_deref().and_then(seconds),
             pid: state.pid.filter(|_| runs).and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0),
@@ -264,15 +264,6 @@ fn health_in(status: &str) -> Health {
         Some("health: starting" | "starting") => Health::Starting,
         _ => Health::Unchecked,
     }
-}
-
-/// The variables `NAME=value` whose names begin with one of the prefixes, by name in lower case as cAdvisor has them.
-fn chosen(prefixes: &[String], variables: Vec<String>) -> BTreeMap<String, String> {
-    let pairs = variables.iter().filter_map(|variable| variable.split_once('='));
-    pairs
-        .filter(|(name, _)| prefixes.iter().any(|prefix| !prefix.is_empty() && name.starts_with(prefix.as_str())))
-        .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
-        .collect()
 }
 
 fn network(mode: Option<&str>) -> Network {
