@@ -1,7 +1,6 @@
 //! The databases of others: what they were told is on their volume, and is there again for the next container.
-#![allow(clippy::unwrap_used, reason = "tests may")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests may")]
 
-#[allow(dead_code, reason = "each test uses its part")]
 mod support;
 
 use std::process::Command;
