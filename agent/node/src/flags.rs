@@ -93,8 +93,9 @@ impl Flags {
     }
 }
 
-/// A length of time as node_exporter's flags take it: numbers with units, such as `5s`, `1.5s` or `1m30s`.
-pub(crate) fn duration(text: &str) -> Option<Duration> {
+/// A length of time as Go writes it, and so as node_exporter's flags and its web configuration take it: numbers with
+/// units, such as `5s`, `1.5s` or `1m30s`. `None` for anything else.
+pub fn duration(text: &str) -> Option<Duration> {
     let mut rest = text;
     let mut seconds = 0.0;
     while !rest.is_empty() {

@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use agent_node::duration as go_duration;
 use axum::http::{HeaderName, HeaderValue};
 use rustls::SupportedCipherSuite;
 use rustls::crypto::SupportedKxGroup;
@@ -288,29 +289,6 @@ fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::E
         }
     }
     named::<D, Interval>(deserializer).map(|interval| interval.0)
-}
-
-fn go_duration(text: &str) -> Option<Duration> {
-    let mut seconds = 0.0;
-    let mut rest = text;
-    while !rest.is_empty() {
-        let number_ends = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let (number, tail) = rest.split_at(number_ends);
-        let unit_ends = tail.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(tail.len());
-        let (unit, tail) = tail.split_at(unit_ends);
-        let unit_seconds = match unit {
-            "ns" => 1e-9,
-            "us" | "µs" => 1e-6,
-            "ms" => 1e-3,
-            "s" => 1.0,
-            "m" => 60.0,
-            "h" => 3600.0,
-            _ => return None,
-        };
-        seconds += number.parse::<f64>().ok()? * unit_seconds;
-        rest = tail;
-    }
-    Duration::try_from_secs_f64(seconds).ok().filter(|_| !text.is_empty())
 }
 
 /// Text that no log and no error shows.
