@@ -83,9 +83,13 @@ impl Stack {
     fn tasks(&self, service: &str) -> Vec<String> {
         let shown =
             inside(&self.network, &pinned("BUSYBOX_IMAGE"), &["nslookup", &format!("tasks.{service}")]).unwrap();
-        let after_server = shown.split("Name:").skip(1);
-        let mut found: Vec<String> = after_server
-            .filter_map(|part| Some(part.split("Address").nth(1)?.split_whitespace().last()?.to_owned()))
+        // The server's own address stands before the first name. Not every word is an address: where there is none of
+        // IPv6, that is said in between.
+        let (_, answers) = shown.split_once("Name:").unwrap_or_default();
+        let mut found: Vec<String> = answers
+            .split_whitespace()
+            .filter_map(|word| word.parse::<std::net::Ipv4Addr>().ok())
+            .map(|address| address.to_string())
             .collect();
         found.sort();
         found.dedup();

@@ -123,10 +123,15 @@ fn the_silent_make_room_for_those_who_speak() {
     assert!(server.service.metric("echo_connections_open").unwrap() <= 8.0);
     assert!(server.ended("made_room") >= 30.0, "{}", server.ended("made_room"));
     assert_eq!(server.ended("no_line"), 0.0);
-    // Who speaks keeps its place against those who only connect.
+    // Who speaks keeps its place against those who only connect. They come one by one, so that it is not this test's
+    // own silence, when it is held up, that makes the speaker the longest silent.
     let mut speaks = server.connect();
+    speaks.say("first\n");
+    assert_eq!(speaks.hear(), format!("{RECEIVED}b'first'\n"));
     for number in 0..20 {
+        let made_room = server.ended("made_room");
         silent.push(server.connect());
+        await_ended(&server, "made_room", made_room + 1.0);
         speaks.say(format!("{number}\n"));
         assert_eq!(speaks.hear(), format!("{RECEIVED}b'{number}'\n"));
     }

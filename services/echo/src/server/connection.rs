@@ -134,8 +134,8 @@ impl Connection {
         }
     }
 
-    /// Answers until it ends; the connection closes with it.
-    pub(super) async fn serve(mut self) {
+    /// Answers until it ends. The connection closes, and its place comes free, when this is dropped.
+    pub(super) async fn serve(&mut self) {
         // Both only make a connection better: without them it still works.
         let _ = self.stream.set_nodelay(true);
         let unsent = u32::try_from(self.settings.server_write_timeout.as_millis()).unwrap_or(u32::MAX);

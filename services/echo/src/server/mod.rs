@@ -99,11 +99,13 @@ async fn answer(listener: TcpListener, settings: Arc<Settings>, metrics: Metrics
             () = shutdown.wait() => break,
         };
         metrics.open.inc();
-        let connection = Connection::new(accepted, Arc::clone(&settings), metrics.clone(), place);
+        let mut connection = Connection::new(accepted, Arc::clone(&settings), metrics.clone(), place);
         let open = metrics.open.clone();
         connections.spawn(async move {
             connection.serve().await;
+            // While it still has its place: no more are told open than there are places.
             open.dec();
+            drop(connection);
         });
         // Those that have ended need not be kept.
         while connections.try_join_next().is_some() {}
