@@ -9,8 +9,44 @@ use prometheus_client::registry::Registry;
 use crate::store::{Entry, Swept};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Refused {
+struct RefusedLabels {
     reason: &'static str,
+}
+
+/// Why an upload became no file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// It brought nothing for too long.
+    Stalled,
+    /// It ended in the middle.
+    CutOff,
+    /// The form is not as it should be.
+    Form,
+    /// The name cannot be one of a file here.
+    Name,
+    /// It is larger than a file may be.
+    TooLarge,
+    /// The volume is full up to its reserve.
+    NoRoom,
+    /// The service could not do it.
+    Failure,
+}
+
+impl Refused {
+    const ALL: [Self; 7] =
+        [Self::Stalled, Self::CutOff, Self::Form, Self::Name, Self::TooLarge, Self::NoRoom, Self::Failure];
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Stalled => "stalled",
+            Self::CutOff => "cut_off",
+            Self::Form => "form",
+            Self::Name => "name",
+            Self::TooLarge => "too_large",
+            Self::NoRoom => "no_room",
+            Self::Failure => "failure",
+        }
+    }
 }
 
 /// The instruments. Clones are the same ones.
@@ -24,7 +60,7 @@ pub struct Metrics {
     pub stored: Counter,
     /// Files removed on request.
     pub deleted: Counter,
-    refused: Family<Refused, Counter>,
+    refused: Family<RefusedLabels, Counter>,
     sweeps: Counter,
     swept: Counter,
     unfinished: Gauge,
@@ -37,6 +73,10 @@ impl Metrics {
     /// Makes the instruments and shows them in the registry.
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
+        // Known from the start: an increase from nothing is none to a rate.
+        for reason in Refused::ALL {
+            drop(metrics.of(reason));
+        }
         let registry = registry.sub_registry_with_prefix("file_transfer");
         registry.register("received_bytes", "Bytes of files that came in", metrics.received_bytes.clone());
         registry.register("sent_bytes", "Bytes of files that went out", metrics.sent_bytes.clone());
@@ -65,8 +105,12 @@ impl Metrics {
     }
 
     /// Counts an upload that became no file.
-    pub fn refused(&self, reason: &'static str) {
-        self.refused.get_or_create(&Refused { reason }).inc();
+    pub fn refused(&self, reason: Refused) {
+        self.of(reason).inc();
+    }
+
+    fn of(&self, reason: Refused) -> Counter {
+        self.refused.get_or_create_owned(&RefusedLabels { reason: reason.label() })
     }
 
     /// Tells what a sweep found: leftovers, files, room.

@@ -14,6 +14,7 @@ use services_kit::Refusal;
 
 use super::intake::{Intake, IntakeError};
 use super::{App, refusal};
+use crate::metrics::Refused;
 use crate::multipart::{FRAMING_BYTES, Form, FormError};
 use crate::store::{Name, NameError, StoreError};
 
@@ -52,16 +53,16 @@ impl From<IntakeError> for UploadError {
 }
 
 impl UploadError {
-    /// The label under which it is counted.
-    fn reason(&self) -> &'static str {
+    /// What it is counted as.
+    fn reason(&self) -> Refused {
         match self {
-            Self::Form(FormError::Stalled(_)) => "stalled",
-            Self::Form(FormError::Cut | FormError::Body(_)) => "cut_off",
-            Self::Form(_) | Self::OtherFields(_) | Self::OtherField(_) | Self::NoFile | Self::Twice => "form",
-            Self::Name(_) | Self::Store(StoreError::NotAFile { .. }) => "name",
-            Self::Store(StoreError::TooLarge(_)) => "too_large",
-            Self::Store(StoreError::Full(_)) => "no_room",
-            Self::Store(_) | Self::Broken => "failure",
+            Self::Form(FormError::Stalled(_)) => Refused::Stalled,
+            Self::Form(FormError::Cut | FormError::Body(_)) => Refused::CutOff,
+            Self::Form(_) | Self::OtherFields(_) | Self::OtherField(_) | Self::NoFile | Self::Twice => Refused::Form,
+            Self::Name(_) | Self::Store(StoreError::NotAFile { .. }) => Refused::Name,
+            Self::Store(StoreError::TooLarge(_)) => Refused::TooLarge,
+            Self::Store(StoreError::Full(_)) => Refused::NoRoom,
+            Self::Store(_) | Self::Broken => Refused::Failure,
         }
     }
 

@@ -83,6 +83,8 @@ fn it_tells_of_itself() {
     assert_eq!(service.metric("file_transfer_sent_bytes_total"), Some(2000.0));
     assert_eq!(service.metric("file_transfer_stored_files_total"), Some(1.0));
     assert_eq!(service.metric("file_transfer_refused_uploads_total{reason=\"name\""), Some(1.0));
+    // A reason that has not come yet is there, at 0.
+    assert_eq!(service.metric("file_transfer_refused_uploads_total{reason=\"stalled\""), Some(0.0));
     provisioning_parts::eventually(10, "the files are counted", || {
         let counted = (service.metric("file_transfer_files"), service.metric("file_transfer_files_bytes"));
         if counted == (Some(1.0), Some(1000.0)) { Ok(()) } else { Err(format!("{counted:?}")) }
