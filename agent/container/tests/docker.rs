@@ -560,16 +560,20 @@ impl PrivateEngine {
         kill_process(Pid::from_child(&process), signal).unwrap();
         process.wait().unwrap();
     }
+
+    /// Ends it without a moment to say good-bye, and its containerd with it, whose number somebody else may get.
+    fn kill(&mut self) {
+        self.end(Signal::KILL);
+        let number = self.folder.path().join("x/containerd/containerd.pid");
+        let containerd = fs::read_to_string(&number).unwrap().trim().parse().ok().and_then(Pid::from_raw).unwrap();
+        let _ = kill_process(containerd, Signal::KILL);
+        fs::remove_file(number).unwrap();
+    }
 }
 
 impl Drop for PrivateEngine {
     fn drop(&mut self) {
         self.stop();
-        // Of an engine that was killed, the next one uses the containerd and does not end it.
-        let containerd = fs::read_to_string(self.folder.path().join("x/containerd/containerd.pid")).unwrap_or_default();
-        if let Some(pid) = containerd.trim().parse().ok().and_then(Pid::from_raw) {
-            let _ = kill_process(pid, Signal::TERM);
-        }
     }
 }
 
@@ -598,8 +602,7 @@ async fn names_survive_the_end_of_the_engine_and_its_death() {
     eventually("a container that came after the restart", || {
         (!values(&scrape(&containers), "container_memory_usage_bytes", &[&label("second")]).is_empty()).then_some(())
     });
-    // Killed, it has no time to say good-bye to anybody.
-    private.end(Signal::KILL);
+    private.kill();
     eventually("the loss of the killed engine", || {
         (values(&scrape(&containers), "atalaia_container_runtime_connected", &[]) == [0.0]).then_some(())
     });

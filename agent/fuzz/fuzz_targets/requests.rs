@@ -25,6 +25,9 @@ struct Stage {
 }
 
 static STAGE: LazyLock<Stage> = LazyLock::new(|| {
+    // A program in Rust ignores it from its start, but this one starts as one in C++.
+    // SAFETY: no other thread runs yet, and to ignore a signal calls nothing back.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
     let folder = tempfile::tempdir().unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let users = folder.path().join("web.yml");

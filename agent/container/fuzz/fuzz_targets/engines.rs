@@ -26,6 +26,9 @@ struct Stage {
 }
 
 static STAGE: LazyLock<Stage> = LazyLock::new(|| {
+    // A program in Rust ignores it from its start, but this one starts as one in C++.
+    // SAFETY: no other thread runs yet, and to ignore a signal calls nothing back.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
     let machine = Machine::from_fixture("v2");
     let listener = UnixListener::bind(machine.path("engine.sock")).unwrap();
     listener.set_nonblocking(true).unwrap();
