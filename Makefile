@@ -8,7 +8,7 @@ IMAGES := provisioning/images
 COMPOSE := provisioning/compose
 
 .PHONY: help setup setup-compose setup-test build up down status docker-image docker-compose-up docker-compose-down \
-	docker-compose-logs deb test test-vagrant compat check golden bench fuzz-smoke fmt
+	docker-compose-logs deb test test-vagrant compat churn check golden bench fuzz-smoke fmt
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-zA-Z_-]+:.*## / {printf "  \033[1m%-20s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST) \
@@ -62,6 +62,10 @@ test-vagrant: docker-image deb ## Bring up both virtual machines, watch them wor
 
 compat: setup-test ## Compare the agent's page with node_exporter's, family by family: what differs, and why
 	@$(CARGO) test --locked --quiet -p atalaia-agent --test compat
+
+churn: setup-test ## Let 300 containers come and go under the agent's eyes: what it holds, and what it misses (minutes)
+	@$(LOCAL)/docker-engine.sh start
+	@$(CARGO) test --locked --quiet -p atalaia-agent --test churn -- --ignored --nocapture
 
 check: ## Format, clippy, docs, scripts, licences and advisories
 	$(CARGO) fmt --all --check

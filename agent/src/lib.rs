@@ -9,6 +9,8 @@ mod arrival;
 mod containers;
 mod encode;
 mod exporter;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod guard;
 mod listen;
 mod listener;

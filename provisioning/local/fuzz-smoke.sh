@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs every fuzz target of the tree for a short while (FUZZ_SECONDS each, 20 by default; arguments name the crates
 # to take, such as agent/procfs). Finds panics, crashes, hangs and leaks; a failing input is left in the artifacts
-# folder of its fuzz crate, and its path printed.
+# folder of its fuzz crate, and its path printed. A target begins with what stands in seeds/TARGET of its fuzz crate.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -34,7 +34,12 @@ for crate in "${crates[@]}"; do
   mapfile -t targets < <(cd "$crate" && cargo fuzz list)
   for target in "${targets[@]}"; do
     printf '== %s %s: %s s\n' "$crate" "$target" "$seconds"
-    (cd "$crate" && cargo fuzz run "$target" -- \
+    mkdir -p "$crate/fuzz/corpus/$target"
+    inputs=("fuzz/corpus/$target")
+    if [[ -d $crate/fuzz/seeds/$target ]]; then
+      inputs+=("fuzz/seeds/$target")
+    fi
+    (cd "$crate" && cargo fuzz run "$target" "${inputs[@]}" -- \
       -max_total_time="$seconds" -timeout=5 -rss_limit_mb=2048 -verbosity=0 -print_funcs=0 </dev/null) ||
       failed+=("$crate $target")
   done

@@ -8,6 +8,8 @@ mod collect;
 mod compat;
 mod config;
 mod described;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 pub mod history;
 mod identity;
 mod info;

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
 use agent_container::{Config, Containers, InfoError, Sets};
+use rustix::process::{Pid, Signal, kill_process};
 use support::{busybox_tar, eventually, no_runtimes, run_with_input, scrape, sum, values};
 
 const DEFAULT: &str = "unix:///var/run/docker.sock";
@@ -551,10 +552,22 @@ impl PrivateEngine {
     }
 
     fn stop(&mut self) {
+        self.end(Signal::TERM);
+    }
+
+    fn end(&mut self, signal: Signal) {
         let Some(mut process) = self.process.take() else { return };
-        let pid = rustix::process::Pid::from_child(&process);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        kill_process(Pid::from_child(&process), signal).unwrap();
         process.wait().unwrap();
+    }
+
+    /// Ends it without a moment to say good-bye, and its containerd with it, whose number somebody else may get.
+    fn kill(&mut self) {
+        self.end(Signal::KILL);
+        let number = self.folder.path().join("x/containerd/containerd.pid");
+        let containerd = fs::read_to_string(&number).unwrap().trim().parse().ok().and_then(Pid::from_raw).unwrap();
+        let _ = kill_process(containerd, Signal::KILL);
+        fs::remove_file(number).unwrap();
     }
 }
 
@@ -565,7 +578,7 @@ impl Drop for PrivateEngine {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn names_survive_a_restart_of_the_engine() {
+async fn names_survive_the_end_of_the_engine_and_its_death() {
     let mut private = PrivateEngine::new();
     let mut engine = Engine::on(&private.host());
     engine.run("live", &["--network", "none"], "sleep 1000");
@@ -588,6 +601,15 @@ async fn names_survive_a_restart_of_the_engine() {
     engine.run("second", &["--network", "none"], "sleep 1000");
     eventually("a container that came after the restart", || {
         (!values(&scrape(&containers), "container_memory_usage_bytes", &[&label("second")]).is_empty()).then_some(())
+    });
+    private.kill();
+    eventually("the loss of the killed engine", || {
+        (values(&scrape(&containers), "atalaia_container_runtime_connected", &[]) == [0.0]).then_some(())
+    });
+    assert!(is_there(&scrape(&containers)), "the container runs on, and so does its name");
+    private.start();
+    eventually("the engine after it was killed", || {
+        (values(&scrape(&containers), "atalaia_container_runtime_connected", &[]) == [1.0]).then_some(())
     });
     engine.docker(&["rm", "-f", &own("live")]);
     assert!(!is_there(&scrape(&containers)));

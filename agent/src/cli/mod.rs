@@ -514,4 +514,22 @@ mod tests {
         assert!(!help.contains("--no-collector.loadavg") && !help.contains("storage_driver"), "{help}");
         assert!(run("--version").map(|_| ()).unwrap_err().starts_with("atalaia-agent, version 0."));
     }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::test_runner::Config::with_cases(64))]
+
+        /// Any words, and any value of any flag: taken, or refused in one line.
+        #[test]
+        fn never_panics(words: Vec<String>, choice: proptest::sample::Index, value: String, verb: bool) {
+            let command = if verb { flags::top() } else { flags::command() };
+            let all: Vec<_> = command.get_arguments().filter_map(|argument| argument.get_long()).collect();
+            let flag = format!("--{}={value}", choice.get(&all));
+            let top = if verb { vec!["top".to_owned()] } else { Vec::new() };
+            for words in [words, [top, vec![flag]].concat()] {
+                if let Err(error) = parse(words.iter().map(OsString::from)) {
+                    assert!(!error.to_string().is_empty(), "{words:?}");
+                }
+            }
+        }
+    }
 }

@@ -43,6 +43,12 @@ use rate::Bucket;
 use users::{Passwords, Verdict};
 use watch::Watch;
 
+/// The names in a certificate in DER.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn names_in(certificate: &[u8]) -> Vec<String> {
+    names::alternative_names(certificate)
+}
+
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long a request waits for a look at the files. It takes microseconds, unless their file system hangs.

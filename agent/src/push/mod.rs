@@ -25,6 +25,8 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
 pub use error::PushError;
+#[cfg(feature = "fuzzing")]
+pub(crate) use receiver::Receiver;
 pub use settings::{Credentials, PushSettings};
 
 use client::Client;

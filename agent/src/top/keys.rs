@@ -87,4 +87,11 @@ mod tests {
         check(b"\r\x7f\x03\x1a", &[Key::Enter, Key::Backspace, Key::Quit, Key::Suspend]);
         check("é\0".as_bytes(), &[]);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_keys_or_nothing(bytes: Vec<u8>) {
+            assert!(keys(&bytes).len() <= bytes.len());
+        }
+    }
 }

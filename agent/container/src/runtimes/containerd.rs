@@ -4,6 +4,8 @@
 //! The labels of Kubernetes and of nerdctl are labels like any other.
 
 mod book;
+#[cfg(feature = "fuzzing")]
+pub(super) mod fuzzing;
 mod grpc;
 mod messages;
 

@@ -104,6 +104,14 @@ impl Engine for Client {
     }
 }
 
+/// Reads text as what an address or an engine's answer may hold.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn words(text: &str) {
+    let _ = Address::of(SPEC.name, text);
+    let _ = transport::spoken(Some(text), text.split('\n').next_back());
+    book::words(text);
+}
+
 type Answer = (String, Result<ContainerInspectResponse, Failure>);
 
 struct Session<'a> {

@@ -21,6 +21,10 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+#[cfg(feature = "fuzzing")]
+pub use self::containerd::fuzzing::messages as containerd_messages;
+#[cfg(feature = "fuzzing")]
+pub(crate) use self::docker::words as docker_words;
 use crate::Error;
 use crate::config::Config;
 pub(crate) use crate::described::{Described, Health, Network, Snapshot};

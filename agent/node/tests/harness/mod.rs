@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test uses what it needs")]
 
+pub mod readers;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

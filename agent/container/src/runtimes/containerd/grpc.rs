@@ -95,8 +95,8 @@ impl<A: Message + Default> Answers<A> {
     /// The next; nothing after the last. May be dropped and called again without a loss.
     pub(super) async fn next(&mut self) -> Result<Option<A>, Failure> {
         loop {
-            if let Some(answer) = self.take()? {
-                return Ok(Some(answer));
+            if let Some(message) = take(&mut self.received, self.largest)? {
+                return A::decode(message).map(Some).map_err(|_| Failure::Protocol);
             }
             let body = match &mut self.from {
                 From::Body(body) => body,
@@ -120,25 +120,6 @@ impl<A: Message + Default> Answers<A> {
         }
     }
 
-    /// A message that is there whole.
-    fn take(&mut self) -> Result<Option<A>, Failure> {
-        let Some((mut prefix, rest)) = self.received.split_at_checked(PREFIX) else { return Ok(None) };
-        let (compressed, length) = (prefix.get_u8(), prefix.get_u32() as usize);
-        if length > self.largest {
-            return Err(Failure::Flood);
-        }
-        // None was asked for.
-        if compressed != 0 {
-            return Err(Failure::Protocol);
-        }
-        if rest.len() < length {
-            return Ok(None);
-        }
-        self.received.advance(PREFIX);
-        let message = self.received.split_to(length);
-        A::decode(message).map(Some).map_err(|_| Failure::Protocol)
-    }
-
     fn end(&self, trailers: Option<&HeaderMap>) -> Result<Option<A>, Failure> {
         if !self.received.is_empty() {
             return Err(Failure::Protocol);
@@ -147,6 +128,24 @@ impl<A: Message + Default> Answers<A> {
         trailers.and_then(status).unwrap_or(Err(Failure::Ended))?;
         Ok(None)
     }
+}
+
+/// The message in front of what was received, once it is there whole; of at most so many bytes.
+pub(super) fn take(received: &mut BytesMut, largest: usize) -> Result<Option<BytesMut>, Failure> {
+    let Some((mut prefix, rest)) = received.split_at_checked(PREFIX) else { return Ok(None) };
+    let (compressed, length) = (prefix.get_u8(), prefix.get_u32() as usize);
+    if length > largest {
+        return Err(Failure::Flood);
+    }
+    // None was asked for.
+    if compressed != 0 {
+        return Err(Failure::Protocol);
+    }
+    if rest.len() < length {
+        return Ok(None);
+    }
+    received.advance(PREFIX);
+    Ok(Some(received.split_to(length)))
 }
 
 fn framed(message: &impl Message) -> Bytes {

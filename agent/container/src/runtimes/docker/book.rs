@@ -284,6 +284,12 @@ fn seconds(text: &str) -> Option<f64> {
     Some(time.unix_timestamp_nanos() as f64 / 1e9).filter(|seconds| *seconds > 0.0)
 }
 
+/// Reads text as what an engine says of states and times.
+#[cfg(feature = "fuzzing")]
+pub(super) fn words(text: &str) {
+    let _ = (ended_ago(text), seconds(text), health_in(text));
+}
+
 #[cfg(test)]
 mod tests {
     use bollard::models::{ContainerConfig, ContainerState, EventActor, HostConfig};
