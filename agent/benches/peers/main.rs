@@ -104,7 +104,8 @@ impl Agent {
                 }
             }
             assert!(build.status().is_ok_and(|status| status.success()), "the agent cannot be built");
-            let folder = std::env::var_os("ATALAIA_BINARIES").map_or_else(|| PathBuf::from("target/static"), PathBuf::from);
+            let folder =
+                std::env::var_os("ATALAIA_BINARIES").map_or_else(|| PathBuf::from("target/static"), PathBuf::from);
             Path::new(ROOT).join(folder).join("atalaia-agent")
         });
         let program = std::env::temp_dir().join(format!("atalaia-bench-agent-{}", std::process::id()));

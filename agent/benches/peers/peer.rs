@@ -16,9 +16,11 @@ pub struct Effort {
 }
 
 /// A turn ends here, whatever is left of it: some peers are slow.
-const LONGEST_TURN: Duration = Duration::from_millis(1500);
+const LONGEST_TURN: Duration = Duration::from_millis(500);
 const WARM_UP: usize = 10;
 const PATIENCE: Duration = Duration::from_secs(20);
+/// The agent gives back what its start left behind after ten seconds.
+const START: Duration = Duration::from_secs(12);
 
 /// A program with its flags, and the column that its figures stand in.
 pub struct Peer {
@@ -70,7 +72,7 @@ impl Peer {
         };
         // A full pipe would stop it.
         std::thread::spawn(move || log.lines().map_while(Result::ok).for_each(drop));
-        let mut running = Running { process, connection: None, figures: Figures::default() };
+        let mut running = Running { process, started: Instant::now(), connection: None, figures: Figures::default() };
         running.figures.column = self.column.to_owned();
         let address = address.unwrap_or_else(|| panic!("{} did not say where it listens", self.program.display()));
         running.await_answer(&address);
@@ -78,7 +80,10 @@ impl Peer {
         running
     }
 
-    fn address(&self, mut log: BufReader<std::process::ChildStderr>) -> (Option<String>, BufReader<std::process::ChildStderr>) {
+    fn address(
+        &self,
+        mut log: BufReader<std::process::ChildStderr>,
+    ) -> (Option<String>, BufReader<std::process::ChildStderr>) {
         let mut line = String::new();
         while log.read_line(&mut line).is_ok_and(|read| read > 0) {
             let address = line.split_once("address=127.0.0.1:").filter(|_| line.to_lowercase().contains("listening"));
@@ -95,6 +100,7 @@ impl Peer {
 /// A peer that listens. It is killed when dropped.
 pub struct Running {
     process: Child,
+    started: Instant,
     connection: Option<Connection>,
     pub figures: Figures,
 }
@@ -144,7 +150,12 @@ impl Running {
         Duration::from_nanos(nanoseconds.sum())
     }
 
+    /// Ends it, and gives its figures with the memory that it has after some more scrapes of every form.
     pub fn stop(mut self) -> Figures {
+        std::thread::sleep(START.saturating_sub(self.started.elapsed()));
+        for form in Form::ALL {
+            self.warm_up(form);
+        }
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         self.figures.resident_kib = line.trim().trim_end_matches(" kB").parse().unwrap();

@@ -129,14 +129,20 @@ impl Table {
                     format!(" {} |", figure.unwrap_or_default())
                 })
                 .collect();
-            println!("| {} | {} |{} {} | {} |", row.scene, row.what, cells.concat(), self.ratio(row), self.verdict(row));
+            println!(
+                "| {} | {} |{} {} | {} |",
+                row.scene,
+                row.what,
+                cells.concat(),
+                self.ratio(row),
+                self.verdict(row)
+            );
         }
     }
 
     /// The agent's figure divided by the sum of those that it stands in for.
     fn ratio(&self, row: &Row) -> String {
-        let theirs: f64 =
-            self.columns.iter().rev().skip(1).filter_map(|column| row.figure(column)).sum();
+        let theirs: f64 = self.columns.iter().rev().skip(1).filter_map(|column| row.figure(column)).sum();
         match self.columns.last().and_then(|agent| row.figure(agent)) {
             // Next to nothing of next to nothing is no ratio.
             Some(ours) if theirs > 0.0 && row.unit != "%" => format!("{:.2}", ours / theirs),
