@@ -18,6 +18,9 @@ const ZSTD_LEVEL: i32 = 1;
 /// The largest window there is, as gzip's own default.
 const WINDOW_BITS: u8 = 15;
 
+/// Text is compressed in parts of so many bytes: little beside what a page of many containers is as a whole.
+const PART: usize = 32 * 1024;
+
 /// Encodes pages one after another with the same memory.
 #[derive(Debug)]
 pub struct Encoder {
@@ -26,17 +29,18 @@ pub struct Encoder {
 
 #[derive(Debug, Default)]
 struct Scratch {
-    text: String,
-    protobuf: Vec<u8>,
+    part: String,
+    /// What the last page came to as it is; the next will hardly be longer.
+    plain_bytes: usize,
     gzip: Gzip,
     zstd: Zstd,
 }
 
-/// A compressor that is made when the first compressed page is asked for, and what it gave last.
+/// A compressor that is made when the first compressed page is asked for, and what the last page came to.
 #[derive(Debug, Default)]
 struct Gzip {
     compress: Option<Compress>,
-    compressed: Vec<u8>,
+    bytes: usize,
 }
 
 impl Encoder {
@@ -48,49 +52,67 @@ impl Encoder {
     /// The page as asked for. `None` stands for a failure of the compressor.
     pub fn encode(&self, page: &Page, representation: Representation, coding: Coding) -> Option<Bytes> {
         let scratch = &mut *self.scratch.lock();
-        let plain = match representation {
+        if let (Representation::Text(format), Coding::Gzip) = (representation, coding) {
+            let Scratch { part, gzip, .. } = scratch;
+            return gzip.compress(|take| page.write_in_parts(format, PART, part, &mut |text| take(text.as_bytes())));
+        }
+        let mut plain = Vec::with_capacity(room_for(scratch.plain_bytes));
+        match representation {
             Representation::Text(format) => {
-                scratch.text.clear();
-                page.write(format, &mut scratch.text);
-                scratch.text.as_bytes()
+                let mut text = String::from_utf8(plain).unwrap_or_default();
+                page.write(format, &mut text);
+                plain = text.into_bytes();
             }
-            Representation::Protobuf => {
-                scratch.protobuf.clear();
-                page.write_protobuf(&mut scratch.protobuf);
-                scratch.protobuf.as_slice()
-            }
-        };
+            Representation::Protobuf => page.write_protobuf(&mut plain),
+        }
+        scratch.plain_bytes = plain.len();
         match coding {
-            Coding::Identity => Some(Bytes::copy_from_slice(plain)),
-            Coding::Gzip => scratch.gzip.compress(plain),
-            Coding::Zstd => scratch.zstd.compress(plain),
+            Coding::Identity => Some(plain.into()),
+            Coding::Gzip => scratch.gzip.compress(|take| take(&plain)),
+            Coding::Zstd => scratch.zstd.compress(&plain),
         }
     }
+}
+
+/// Room for a page that is about as long as the last: its buffer becomes the answer's.
+fn room_for(last: usize) -> usize {
+    last + last / 16 + 1024
 }
 
 impl Gzip {
-    fn compress(&mut self, plain: &[u8]) -> Option<Bytes> {
+    /// What `write` gives, in parts.
+    fn compress(&mut self, write: impl FnOnce(&mut dyn FnMut(&[u8]))) -> Option<Bytes> {
         let compress = self.compress.get_or_insert_with(|| Compress::new_gzip(Compression::new(LEVEL), WINDOW_BITS));
         compress.reset();
-        let out = &mut self.compressed;
-        out.clear();
-        // Pages compress to less than a fifth; the loop makes room for those that do not.
-        out.reserve(plain.len() / 4 + 1024);
-        loop {
-            let read = usize::try_from(compress.total_in()).ok()?;
-            match compress.compress_vec(plain.get(read..)?, out, FlushCompress::Finish).ok()? {
-                Status::StreamEnd => return Some(Bytes::copy_from_slice(out)),
-                Status::Ok | Status::BufError => out.reserve(out.len().max(1024)),
-            }
-        }
+        let mut out = Vec::with_capacity(room_for(self.bytes));
+        let mut failed = false;
+        write(&mut |part| failed = failed || add(compress, part, FlushCompress::None, &mut out).is_none());
+        add(compress, &[], FlushCompress::Finish, &mut out).filter(|()| !failed)?;
+        self.bytes = out.len();
+        Some(out.into())
     }
 }
 
-/// As [`Gzip`].
+/// Compresses all of `part`, with as much room made as it takes. `None` stands for a failure of the compressor.
+fn add(compress: &mut Compress, mut part: &[u8], flush: FlushCompress, out: &mut Vec<u8>) -> Option<()> {
+    let is_last = matches!(flush, FlushCompress::Finish);
+    while is_last || !part.is_empty() {
+        let before = compress.total_in();
+        let status = compress.compress_vec(part, out, flush).ok()?;
+        part = part.get(usize::try_from(compress.total_in() - before).ok()?..)?;
+        match status {
+            Status::StreamEnd => break,
+            Status::Ok | Status::BufError if is_last || out.len() == out.capacity() => out.reserve(out.len().max(1024)),
+            Status::Ok | Status::BufError => {}
+        }
+    }
+    Some(())
+}
+
+/// As [`Gzip`], but it takes a page as a whole.
 #[derive(Default)]
 struct Zstd {
     compressor: Option<Compressor<'static>>,
-    compressed: Vec<u8>,
 }
 
 impl Zstd {
@@ -99,10 +121,10 @@ impl Zstd {
             Some(compressor) => compressor,
             none => none.insert(Compressor::new(ZSTD_LEVEL).ok()?),
         };
-        self.compressed.clear();
-        self.compressed.reserve(compress_bound(plain.len()));
-        compressor.compress_to_buffer(plain, &mut self.compressed).ok()?;
-        Some(Bytes::copy_from_slice(&self.compressed))
+        let mut compressed = Vec::with_capacity(compress_bound(plain.len()));
+        compressor.compress_to_buffer(plain, &mut compressed).ok()?;
+        compressed.shrink_to_fit();
+        Some(compressed.into())
     }
 }
 

@@ -3,6 +3,7 @@
 mod activation;
 mod cli;
 mod health;
+mod memory;
 mod top;
 
 use std::process::ExitCode;
@@ -95,6 +96,7 @@ async fn serve(options: Options, passed: Option<Passed>) -> anyhow::Result<()> {
     };
     let agent = Agent::with_sockets(settings, sockets)?;
     let reloader = agent.reloader();
+    tokio::spawn(memory::keep_small());
     agent
         .run(async {
             loop {

@@ -6,6 +6,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use agent_exposition::{Kind, Page};
 use rustix::process::{Resource, getrlimit};
 
+/// The descriptors of this process, a link each.
+const DESCRIPTORS: &str = "/proc/self/fd";
+
 /// What of the process never changes.
 #[derive(Clone, Copy, Debug)]
 pub struct Process {
@@ -41,10 +44,8 @@ impl Process {
             page.single("process_resident_memory_bytes", "Memory of the agent that is in RAM.", Gauge, resident);
             page.single("process_virtual_memory_bytes", "Address space of the agent.", Gauge, stat.virtual_bytes);
         }
-        if let Ok(descriptors) = std::fs::read_dir("/proc/self/fd") {
-            // One of them is the folder's own.
-            let open = descriptors.count().saturating_sub(1) as f64;
-            page.single("process_open_fds", "File descriptors that the agent has open.", Gauge, open);
+        if let Some(open) = open_descriptors() {
+            page.single("process_open_fds", "File descriptors that the agent has open.", Gauge, open as f64);
         }
         // No limit is the largest number, as client_golang has it.
         let limit = |resource| getrlimit(resource).current.unwrap_or(u64::MAX) as f64;
@@ -76,6 +77,19 @@ fn read_stat() -> Option<Stat> {
     })
 }
 
+/// How many descriptors are open. With the files of 200 containers kept open there are thousands, and to list them takes
+/// longer than to read them: from Linux 6.2 on the size of the folder is their number, before it is 0.
+fn open_descriptors() -> Option<u64> {
+    let size = rustix::fs::stat(DESCRIPTORS).ok().and_then(|stat| u64::try_from(stat.st_size).ok());
+    size.filter(|open| *open > 0).or_else(listed_descriptors)
+}
+
+fn listed_descriptors() -> Option<u64> {
+    let listed = std::fs::read_dir(DESCRIPTORS).ok()?.count();
+    // One of them is the folder's own.
+    u64::try_from(listed).ok()?.checked_sub(1)
+}
+
 /// When the machine booted, seconds since 1970: now less the time since boot.
 fn boot_seconds() -> Option<f64> {
     let since_boot = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
@@ -98,5 +112,18 @@ mod tests {
         let mut page = Page::new();
         process.add_to(&mut page);
         assert_eq!(page.sample_count(), 7);
+    }
+
+    #[test]
+    fn descriptors_are_counted_as_they_are_listed() {
+        // Other tests open and close files meanwhile.
+        let agree = (0..1000).any(|_| {
+            let (counted, listed) = (open_descriptors().unwrap(), listed_descriptors().unwrap());
+            counted == listed && open_descriptors() == Some(counted)
+        });
+        assert!(agree, "{:?} and {:?}", open_descriptors(), listed_descriptors());
+        let before = open_descriptors().unwrap();
+        let many: Vec<_> = (0..500).map(|_| std::fs::File::open("/dev/null").unwrap()).collect();
+        assert!(open_descriptors().unwrap() >= before + 400, "{} more files change nothing", many.len());
     }
 }

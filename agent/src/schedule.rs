@@ -9,7 +9,7 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use agent_exposition::Page;
@@ -76,6 +76,8 @@ pub struct Schedule {
     scrapes: AtomicU64,
     /// A page that was given back, for its memory.
     spare: Mutex<Page>,
+    /// The collector whose page, larger than all the others together, became the answer of the last scrape.
+    lender: AtomicUsize,
 }
 
 /// Where a collector stays between scrapes.
@@ -125,6 +127,7 @@ impl Schedule {
             turn: tokio::sync::Mutex::default(),
             scrapes: AtomicU64::new(0),
             spare: Mutex::default(),
+            lender: AtomicUsize::new(usize::MAX),
         }
     }
 
@@ -133,9 +136,16 @@ impl Schedule {
         self.slots.iter().map(|slot| slot.name)
     }
 
-    /// Gives a page back when it has been printed; the next scrape uses its memory again.
+    /// Gives a page back when it has been printed; the next scrape uses its memory again: the collector that lent it, which
+    /// has got the smaller one instead. So there is one large page, not that of the containers and one of all.
     pub fn give_back(&self, mut page: Page) {
         page.clear();
+        if let Some(slot) = self.slots.get(self.lender.load(Ordering::Relaxed))
+            && let Place::Free(_, own) = &mut *slot.place.lock()
+            && page.has_more_room_than(own)
+        {
+            std::mem::swap(own, &mut page);
+        }
         *self.spare.lock() = page;
     }
 
@@ -210,7 +220,9 @@ impl Schedule {
             let mut state = run.state.lock();
             state.running.retain(|(running, _)| *running != index);
             if !state.closed {
-                state.collection.page.absorb_from(&mut page);
+                if state.collection.page.absorb_from(&mut page) {
+                    self.lender.store(index, Ordering::Relaxed);
+                }
                 state.collection.reports.push(report);
             }
             drop(state);

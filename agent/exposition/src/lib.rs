@@ -29,4 +29,21 @@ impl Page {
             Format::OpenMetrics100 => self.write_openmetrics(out),
         }
     }
+
+    /// As [`write`](Self::write), in parts: what `out` holds is handed to `take` whenever it is at least `part` bytes, and
+    /// at the end, and is cleared then. So a page need not be in memory as text as a whole.
+    pub fn write_in_parts(&self, format: Format, part: usize, out: &mut String, take: &mut dyn FnMut(&str)) {
+        let mut after_line = |out: &mut String| {
+            if out.len() >= part {
+                take(out);
+                out.clear();
+            }
+        };
+        match format {
+            Format::Text004 => self.write_text_through(out, &mut after_line),
+            Format::OpenMetrics100 => self.write_openmetrics_through(out, &mut after_line),
+        }
+        take(out);
+        out.clear();
+    }
 }

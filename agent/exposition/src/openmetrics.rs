@@ -14,6 +14,11 @@ impl Page {
     /// Appends the page in OpenMetrics 1.0, `# EOF` included: families sorted by name, samples in the order they were
     /// added.
     pub fn write_openmetrics(&self, out: &mut String) {
+        self.write_openmetrics_through(out, &mut |_| {});
+    }
+
+    /// As [`write_openmetrics`](Self::write_openmetrics); `after_line` may take away what was written so far.
+    pub(crate) fn write_openmetrics_through(&self, out: &mut String, after_line: &mut dyn FnMut(&mut String)) {
         for family in self.sorted() {
             let (name, kind) = self.announced(family);
             if !family.help.is_empty() {
@@ -23,15 +28,16 @@ impl Page {
             }
             push_words(out, &["# TYPE ", name, " ", kind, "\n"]);
             for entry in self.samples(family) {
-                push_words(out, &[&family.name, entry.suffix]);
+                push_words(out, &[&family.name, self.suffix(entry)]);
                 self.push_openmetrics_labels(out, family.kind, entry);
                 out.push(' ');
                 push_number(out, entry.value);
-                if let Some(timestamp) = entry.timestamp_ms {
+                if let Some(timestamp) = self.timestamp_ms(entry) {
                     out.push(' ');
                     push_seconds(out, timestamp);
                 }
                 out.push('\n');
+                after_line(out);
             }
         }
         out.push_str("# EOF\n");

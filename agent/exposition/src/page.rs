@@ -59,16 +59,28 @@ pub(crate) struct Family {
     chain: Option<(u32, u32)>,
 }
 
+/// A sample. There may be a hundred thousand on a page: it is kept to 32 bytes.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
-    /// Appended to the family's name: `_bucket`, `_sum`, `_count`, or nothing.
-    pub(crate) suffix: &'static str,
-    labels: Range<u32>,
-    shared: Option<SharedId>,
     pub(crate) value: f64,
-    pub(crate) timestamp_ms: Option<i64>,
-    /// Index of the family's next sample.
-    next: Option<u32>,
+    labels: Range<u32>,
+    /// Index of the shared set of labels, or [`NONE`].
+    shared: u32,
+    /// Index of the family's next sample, or [`NONE`].
+    next: u32,
+    /// Index of what few samples have, or [`NONE`].
+    rare: u32,
+}
+
+/// No index: there are fewer of everything.
+const NONE: u32 = u32::MAX;
+
+/// What few samples have.
+#[derive(Clone, Copy, Debug)]
+struct Rare {
+    /// Appended to the family's name: `_bucket`, `_sum`, `_count`, or nothing.
+    suffix: &'static str,
+    timestamp_ms: Option<i64>,
 }
 
 /// A page of families. Fill it with [`family`](Self::family) and [`sample`](Self::sample), then encode it.
@@ -79,6 +91,7 @@ pub struct Page {
     arena: String,
     families: Vec<Family>,
     entries: Vec<Entry>,
+    rare: Vec<Rare>,
     shared: Vec<Range<u32>>,
     index: HashMap<Cow<'static, str>, FamilyId>,
 }
@@ -94,6 +107,7 @@ impl Page {
         self.arena.clear();
         self.families.clear();
         self.entries.clear();
+        self.rare.clear();
         self.shared.clear();
         self.index.clear();
     }
@@ -165,13 +179,13 @@ impl Page {
         let mut kept: Option<(u32, u32)> = None;
         while let Some(at) = next {
             let Some(entry) = self.entries.get_mut(at as usize) else { break };
-            next = entry.next.take();
-            if entry.shared == Some(shared) {
+            next = index(std::mem::replace(&mut entry.next, NONE));
+            if entry.shared == shared.0 {
                 removed += 1;
                 continue;
             }
             if let Some(before) = kept.and_then(|(_, last)| self.entries.get_mut(last as usize)) {
-                before.next = Some(at);
+                before.next = at;
             }
             kept = Some((kept.map_or(at, |(first, _)| first), at));
         }
@@ -212,6 +226,11 @@ impl Page {
         self.push(family, Own { labels, edge: Some(("quantile", quantile)), ..Own::default() }, value);
     }
 
+    /// Whether more samples fit into its memory than into the other's.
+    pub fn has_more_room_than(&self, other: &Self) -> bool {
+        self.entries.capacity() > other.entries.capacity()
+    }
+
     /// How many samples there are.
     pub fn sample_count(&self) -> usize {
         self.entries.len()
@@ -228,21 +247,32 @@ impl Page {
         self.absorb_from(&mut other);
     }
 
-    /// As [`absorb`](Self::absorb), and leaves the other page empty with its memory kept.
-    pub fn absorb_from(&mut self, other: &mut Self) {
+    /// As [`absorb`](Self::absorb), and leaves the other page empty with its memory kept. If the other one is the larger, in
+    /// samples and in memory, and has no family that this one has, it is this page's samples that are moved, and the pages
+    /// have changed their memory: `true` tells so.
+    pub fn absorb_from(&mut self, other: &mut Self) -> bool {
+        let is_larger = other.entries.len() > self.entries.len() && other.entries.capacity() > self.entries.capacity();
+        let changes = is_larger && !self.families.iter().any(|family| other.index.contains_key(&family.name));
+        if changes {
+            std::mem::swap(self, other);
+        }
         let arena_offset = self.arena_len();
         let shared_offset = u32::try_from(self.shared.len()).unwrap_or(u32::MAX);
         let entry_offset = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
+        let rare_offset = u32::try_from(self.rare.len()).unwrap_or(u32::MAX);
         let shift =
             |range: &Range<u32>| range.start.saturating_add(arena_offset)..range.end.saturating_add(arena_offset);
         self.arena.push_str(&other.arena);
         self.shared.extend(other.shared.iter().map(shift));
         self.entries.extend(other.entries.drain(..).map(|mut entry| {
             entry.labels = shift(&entry.labels);
-            entry.shared = entry.shared.map(|s| SharedId(s.0.saturating_add(shared_offset)));
-            entry.next = entry.next.map(|next| next.saturating_add(entry_offset));
+            // What is NONE stays so.
+            entry.shared = entry.shared.saturating_add(shared_offset);
+            entry.next = entry.next.saturating_add(entry_offset);
+            entry.rare = entry.rare.saturating_add(rare_offset);
             entry
         }));
+        self.rare.append(&mut other.rare);
         for theirs in other.families.drain(..) {
             let Some((first, last)) = theirs.chain else { continue };
             let (first, last) = (first.saturating_add(entry_offset), last.saturating_add(entry_offset));
@@ -250,6 +280,7 @@ impl Page {
             self.link(id, first, last);
         }
         other.clear();
+        changes
     }
 
     /// The families that have samples, sorted by name.
@@ -264,15 +295,25 @@ impl Page {
         let mut next = family.chain.map(|(first, _)| first);
         std::iter::from_fn(move || {
             let entry = self.entries.get(next? as usize)?;
-            next = entry.next;
+            next = index(entry.next);
             Some(entry)
         })
+    }
+
+    /// What is appended to the family's name: `_bucket`, `_sum`, `_count`, or nothing.
+    pub(crate) fn suffix(&self, entry: &Entry) -> &'static str {
+        self.rare.get(entry.rare as usize).map_or("", |rare| rare.suffix)
+    }
+
+    /// The sample's own time.
+    pub(crate) fn timestamp_ms(&self, entry: &Entry) -> Option<i64> {
+        self.rare.get(entry.rare as usize)?.timestamp_ms
     }
 
     /// A sample's own labels and its shared ones, escaped, without braces.
     pub(crate) fn labels(&self, entry: &Entry) -> (&str, &str) {
         let own = self.slice(&entry.labels);
-        let shared = entry.shared.and_then(|s| self.shared.get(s.0 as usize)).map_or("", |range| self.slice(range));
+        let shared = self.shared.get(entry.shared as usize).map_or("", |range| self.slice(range));
         (own, shared)
     }
 
@@ -293,11 +334,17 @@ impl Page {
             labels.end = self.arena_len();
         }
         let Ok(index) = u32::try_from(self.entries.len()) else { return };
-        if labels.end == u32::MAX {
+        if labels.end == u32::MAX || index == NONE {
             return;
         }
         let Own { suffix, shared, timestamp_ms, .. } = own;
-        self.entries.push(Entry { suffix, labels, shared, value, timestamp_ms, next: None });
+        let mut rare = NONE;
+        if !suffix.is_empty() || timestamp_ms.is_some() {
+            rare = u32::try_from(self.rare.len()).unwrap_or(NONE);
+            self.rare.push(Rare { suffix, timestamp_ms });
+        }
+        let shared = shared.map_or(NONE, |shared| shared.0);
+        self.entries.push(Entry { value, labels, shared, next: NONE, rare });
         self.link(family, index, index);
     }
 
@@ -309,7 +356,7 @@ impl Page {
             return;
         };
         if let Some(entry) = self.entries.get_mut(*tail as usize) {
-            entry.next = Some(first);
+            entry.next = first;
         }
         *tail = last;
     }
@@ -331,6 +378,10 @@ impl Page {
     fn arena_len(&self) -> u32 {
         u32::try_from(self.arena.len()).unwrap_or(u32::MAX)
     }
+}
+
+fn index(stored: u32) -> Option<u32> {
+    (stored != NONE).then_some(stored)
 }
 
 /// What a sample brings besides its family and value.
@@ -378,6 +429,31 @@ mod tests {
     }
 
     #[test]
+    fn the_smaller_page_is_moved_unless_they_have_a_family_in_common() {
+        let filled = |name: &'static str, who: &str, samples: u32| {
+            let mut page = Page::new();
+            let family = page.family(name, "", Kind::Gauge);
+            let who = page.shared([("who", who)]);
+            (0..samples).for_each(|n| page.sample_shared(family, who, &[("n", &n.to_string())], 1.0));
+            page
+        };
+        let check = |small: &'static str, large: &'static str, changes: bool| {
+            let (mut page, mut other) = (filled(small, "small", 3), filled(large, "large", 100));
+            let want = {
+                let (first, then) = (text(&page), text(&other));
+                if small == large { first + then.split_once('\n').unwrap().1 } else { first + &then }
+            };
+            assert_eq!(page.absorb_from(&mut other), changes);
+            assert_eq!((page.sample_count(), other.sample_count()), (103, 0));
+            assert_eq!(text(&page), want);
+            assert_eq!(other.entries.capacity() < 100, changes);
+        };
+        check("a", "b", true);
+        check("a", "a", false);
+        assert!(!filled("b", "large", 100).absorb_from(&mut filled("a", "small", 3)));
+    }
+
+    #[test]
     fn samples_of_a_shared_set_are_removed() {
         #[track_caller]
         fn check(order: &str, remove: &[usize], want: &str) {
@@ -399,6 +475,21 @@ mod tests {
         check("abab", &[1, 0], "9 7");
         check("", &[0], "9 7");
         check("bbbb", &[0], "0 1 2 3 9 7");
+    }
+
+    #[test]
+    fn samples_are_small_and_keep_what_few_have_when_they_are_moved() {
+        assert_eq!(size_of::<Entry>(), 32);
+        let mut page = Page::new();
+        let family = page.family("h", "", Kind::Histogram);
+        page.sample_suffixed(family, "_sum", &[], 1.0);
+        let mut other = Page::new();
+        let family = other.family("h", "", Kind::Histogram);
+        other.sample_at(family, &[], 2.0, 7);
+        other.sample(family, &[], 3.0);
+        other.sample_suffixed(family, "_count", &[], 4.0);
+        page.absorb_from(&mut other);
+        assert_eq!(text(&page), "# TYPE h histogram\nh_sum 1\nh 2 7\nh 3\nh_count 4\n");
     }
 
     #[test]

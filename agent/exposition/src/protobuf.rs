@@ -58,8 +58,8 @@ impl Page {
     pub fn write_protobuf(&self, out: &mut Vec<u8>) {
         for family in self.sorted() {
             let simple = |out: &mut Vec<u8>, kind, value_field| {
-                self.push_simple(out, family, "", (kind, value_field), |entry| entry.suffix.is_empty());
-                self.push_others(out, family, (kind, value_field), |entry| !entry.suffix.is_empty());
+                self.push_simple(out, family, "", (kind, value_field), |entry| self.suffix(entry).is_empty());
+                self.push_others(out, family, (kind, value_field), |entry| !self.suffix(entry).is_empty());
             };
             match family.kind {
                 Kind::Counter => simple(out, COUNTER, IN_COUNTER),
@@ -91,7 +91,7 @@ impl Page {
                 push_message(out, 4, |out| {
                     push_labels(out, &[own, shared]);
                     push_message(out, value_field, |out| push_double(out, 1, entry.value));
-                    push_time(out, entry);
+                    push_time(out, self.timestamp_ms(entry));
                 });
             }
         });
@@ -108,9 +108,9 @@ impl Page {
     ) {
         let others = || self.samples(family).filter(|entry| is_other(entry));
         for (position, entry) in others().enumerate() {
-            if others().take(position).all(|earlier| earlier.suffix != entry.suffix) {
-                self.push_simple(out, family, entry.suffix, kind, |other| {
-                    is_other(other) && other.suffix == entry.suffix
+            if others().take(position).all(|earlier| self.suffix(earlier) != self.suffix(entry)) {
+                self.push_simple(out, family, self.suffix(entry), kind, |other| {
+                    is_other(other) && self.suffix(other) == self.suffix(entry)
                 });
             }
         }
@@ -131,7 +131,7 @@ impl Page {
                                 push_part(out, family.kind, &piece);
                             }
                         });
-                        push_time(out, first.entry);
+                        push_time(out, self.timestamp_ms(first.entry));
                     });
                 }
             });
@@ -144,7 +144,7 @@ impl Page {
         let (own, shared) = self.labels(entry);
         let (edge_label, edge_suffix) = if kind == Kind::Histogram { ("le", "_bucket") } else { ("quantile", "") };
         let piece = |part, before, after| Piece { part, before, after, shared, entry };
-        match entry.suffix {
+        match self.suffix(entry) {
             "_sum" => Some(piece(Part::Sum, own, "")),
             "_count" => Some(piece(Part::Count, own, "")),
             suffix if suffix == edge_suffix => {
@@ -173,8 +173,8 @@ fn push_labels(out: &mut Vec<u8>, texts: &[&str]) {
     }
 }
 
-fn push_time(out: &mut Vec<u8>, entry: &Entry) {
-    if let Some(timestamp) = entry.timestamp_ms {
+fn push_time(out: &mut Vec<u8>, timestamp_ms: Option<i64>) {
+    if let Some(timestamp) = timestamp_ms {
         push_integer(out, 6, timestamp);
     }
 }

@@ -43,7 +43,7 @@ impl Page {
             for entry in self.samples(family) {
                 name.clear();
                 name.push_str(&family.name);
-                name.push_str(entry.suffix);
+                name.push_str(self.suffix(entry));
                 let (own, shared) = self.labels(entry);
                 sorted.clear();
                 for (label, value) in LabelPairs::new(own).chain(LabelPairs::new(shared)) {
@@ -74,7 +74,7 @@ impl Page {
                         push_bytes(out, 2, value.as_bytes());
                     });
                 }
-                each(SeriesSample { labels: &encoded, value: entry.value, timestamp_ms: entry.timestamp_ms });
+                each(SeriesSample { labels: &encoded, value: entry.value, timestamp_ms: self.timestamp_ms(entry) });
             }
         }
     }

@@ -7,6 +7,11 @@ use crate::page::{Entry, Kind, Page};
 impl Page {
     /// Appends the page in the text format 0.0.4: families sorted by name, samples in the order they were added.
     pub fn write_text(&self, out: &mut String) {
+        self.write_text_through(out, &mut |_| {});
+    }
+
+    /// As [`write_text`](Self::write_text); `after_line` may take away what was written so far.
+    pub(crate) fn write_text_through(&self, out: &mut String, after_line: &mut dyn FnMut(&mut String)) {
         for family in self.sorted() {
             if !family.help.is_empty() {
                 push_words(out, &["# HELP ", &family.name, " "]);
@@ -15,14 +20,15 @@ impl Page {
             }
             push_words(out, &["# TYPE ", &family.name, " ", kind_name(family.kind), "\n"]);
             for entry in self.samples(family) {
-                push_words(out, &[&family.name, entry.suffix]);
+                push_words(out, &[&family.name, self.suffix(entry)]);
                 self.push_labels(out, entry);
                 out.push(' ');
                 push_number(out, entry.value);
-                if let Some(timestamp) = entry.timestamp_ms {
+                if let Some(timestamp) = self.timestamp_ms(entry) {
                     push_words(out, &[" ", itoa::Buffer::new().format(timestamp)]);
                 }
                 out.push('\n');
+                after_line(out);
             }
         }
     }

@@ -13,12 +13,14 @@
 //! most likely gone.
 
 use std::collections::HashMap;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use agent_procfs::cgroup::{self, CpuStat};
 use agent_procfs::{Root, loadavg};
+use rustix::fs::{Mode, OFlags};
 
 use super::Cpu;
 use super::board::{Board, Wanted, add_up};
@@ -83,21 +85,43 @@ pub(crate) struct Sampler {
     /// Whether all tasks are looked at, those of idle groups too.
     detailed: bool,
     groups: HashMap<Arc<str>, Group>,
+    /// Files of theirs that are open, and may be: a sixteenth of those that the process may have.
+    open: usize,
+    most_open: usize,
     buffer: Vec<u8>,
 }
 
 #[derive(Debug)]
 struct Group {
     incarnation: u64,
+    /// The file with its CPU time, where it is kept open: to open it takes longer than to read it, and it is read every
+    /// second.
+    file: Option<OwnedFd>,
     usage: Option<u64>,
     looked: Instant,
     average: Option<(f64, f64)>,
 }
 
+impl Group {
+    fn new(incarnation: u64, looked: Instant) -> Self {
+        Self { incarnation, file: None, usage: None, looked, average: None }
+    }
+}
+
 impl Sampler {
     /// With `detailed` for the states of tasks too.
     pub(crate) fn new(root: &Root, board: Arc<LoadBoard>, detailed: bool) -> Self {
-        Self { root: root.clone(), board, detailed, groups: HashMap::new(), buffer: vec![0; 16 * 1024] }
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(65_536);
+        let most_open = usize::try_from(limit / 16).unwrap_or(usize::MAX).min(1024);
+        Self {
+            root: root.clone(),
+            board,
+            detailed,
+            groups: HashMap::new(),
+            open: 0,
+            most_open,
+            buffer: vec![0; 16 * 1024],
+        }
     }
 
     /// Looks again and again until the board's signal stops it.
@@ -115,6 +139,7 @@ impl Sampler {
     /// One look at all wanted cgroups.
     pub(crate) fn look(&mut self, now: Instant) {
         let (layout, wanted) = self.board.wanted();
+        self.open = self.groups.values().filter(|group| group.file.is_some()).count();
         let mut own: HashMap<Arc<str>, States> = HashMap::with_capacity(wanted.len());
         for want in wanted.iter() {
             // The root's own tasks are those of the kernel, and its load is the kernel's figure.
@@ -131,8 +156,7 @@ impl Sampler {
         let mut values = HashMap::with_capacity(wanted.len());
         for want in wanted.iter() {
             let Some(states) = counts.get(&*want.path).copied() else { continue };
-            let fresh = || Group { incarnation: want.incarnation, usage: None, looked: now, average: None };
-            let group = self.groups.entry(want.path.clone()).or_insert_with(fresh);
+            let group = self.groups.entry(want.path.clone()).or_insert_with(|| Group::new(want.incarnation, now));
             let average = match group.average {
                 Some(average) => {
                     let decay = (-now.duration_since(group.looked).as_secs_f64() / TIME_CONSTANT).exp();
@@ -152,12 +176,25 @@ impl Sampler {
 
     /// What the tasks of the cgroup itself do; nothing where that cannot be read.
     fn states(&mut self, layout: &Layout, want: &Wanted, now: Instant) -> Option<States> {
-        let usage = self.usage(layout, &want.path);
-        let fresh = Group { incarnation: want.incarnation, usage: None, looked: now, average: None };
-        let group = self.groups.entry(want.path.clone()).or_insert(fresh);
+        let group = self.groups.entry(want.path.clone()).or_insert_with(|| Group::new(want.incarnation, now));
+        self.open -= usize::from(group.file.is_some());
         if group.incarnation != want.incarnation {
-            *group = Group { incarnation: want.incarnation, usage: None, looked: now, average: None };
+            *group = Group::new(want.incarnation, now);
         }
+        let file = group.file.take().or_else(|| open_usage(layout, &want.path));
+        let usage = file.and_then(|file| {
+            // A single record comes whole; it fails when the group is gone.
+            let length = rustix::io::pread(&file, self.buffer.as_mut_slice(), 0).ok()?;
+            let text = self.buffer.get(..length)?;
+            if self.open < self.most_open {
+                self.open += 1;
+                group.file = Some(file);
+            }
+            match layout.version(Controller::Cpuacct)? {
+                Version::V1 => cgroup::number(text),
+                Version::V2 => CpuStat::parse(text).usage,
+            }
+        });
         let before = std::mem::replace(&mut group.usage, usage);
         if let (Some(before), Some(usage), false) = (before, usage, self.detailed) {
             let elapsed = now.duration_since(group.looked).as_nanos() as f64;
@@ -166,20 +203,6 @@ impl Sampler {
             }
         }
         self.task_states(layout, &want.path)
-    }
-
-    fn usage(&mut self, layout: &Layout, path: &str) -> Option<u64> {
-        let path = relative(path);
-        match layout.version(Controller::Cpuacct)? {
-            Version::V1 => {
-                let at = layout.v1(Controller::Cpuacct)?;
-                self.read(layout, at, &format!("{path}/cpuacct.usage")).and_then(cgroup::number)
-            }
-            Version::V2 => {
-                let at = layout.v2()?;
-                self.read(layout, at, &format!("{path}/cpu.stat")).and_then(|text| CpuStat::parse(text).usage)
-            }
-        }
     }
 
     fn task_states(&mut self, layout: &Layout, path: &str) -> Option<States> {
@@ -225,6 +248,17 @@ impl Sampler {
         let length = read_in(dir, path, &mut self.buffer, true)?;
         self.buffer.get(..length)
     }
+}
+
+/// The file that tells a group's CPU time.
+fn open_usage(layout: &Layout, path: &str) -> Option<OwnedFd> {
+    let (at, name) = match layout.version(Controller::Cpuacct)? {
+        Version::V1 => (layout.v1(Controller::Cpuacct)?, "cpuacct.usage"),
+        Version::V2 => (layout.v2()?, "cpu.stat"),
+    };
+    let path = format!("{}/{name}", relative(path));
+    let dir = &layout.hierarchies.get(at)?.dir;
+    rustix::fs::openat(dir, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()
 }
 
 /// From the hierarchy's mount point.
@@ -307,6 +341,26 @@ mod tests {
         case.tasks("a/b", &[(10, 'R')]);
         let values = case.look(0);
         assert_eq!((values["/a"], values["/a/b"], values["/idle"], values["/"]), (1.0, 1.0, 0.0, 3.0));
+    }
+
+    #[test]
+    fn files_are_kept_open_within_bounds_and_a_group_made_again_is_read_anew() {
+        let mut case = Case::new();
+        case.sampler.most_open = 2;
+        let open = |case: &Case| case.sampler.groups.values().filter(|group| group.file.is_some()).count();
+        case.look(0);
+        assert_eq!(open(&case), 2);
+        case.tasks("a", &[(10, 'R')]);
+        case.look(1);
+        assert_eq!((open(&case), case.look(1)["/a"]), (2, 0.0));
+        fs::rename(case.folder.path().join("cgroup/a"), case.folder.path().join("gone")).unwrap();
+        case.usage("a", 900_000);
+        case.tasks("a", &[(10, 'R')]);
+        let (layout, wanted) = case.board.wanted();
+        let wanted = wanted.iter().map(|want| Wanted { incarnation: 2, ..want.clone() }).collect();
+        case.board.want(layout, wanted);
+        assert!(case.look(1)["/a"] > 0.0, "the file of the group before it is read");
+        assert_eq!(open(&case), 2);
     }
 
     #[test]
