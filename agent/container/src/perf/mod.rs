@@ -1,0 +1,10 @@
+//! Events of CPUs and kernel for each container, as `--perf_events_config` names them: which there are, and what was
+//! counted of them. `background/perf.rs` does the counting.
+
+mod config;
+pub(crate) mod counting;
+mod names;
+mod units;
+
+pub use config::{PerfError, PerfEvents};
+pub(crate) use config::{Named, Uncore};
