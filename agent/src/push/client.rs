@@ -12,7 +12,6 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER, USER_AGENT};
 use hyper::{Request, Response, StatusCode, body::Incoming};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -20,6 +19,7 @@ use super::error::PushError;
 use super::receiver::Receiver;
 use super::settings::{Credentials, PushSettings};
 use super::tls::Tls;
+use crate::listener::Stream;
 
 /// Bytes of an answer that are read: of more use than a connection that is kept is none.
 const MAX_ANSWER: usize = 65_536;
@@ -153,18 +153,16 @@ impl Client {
         let stream = TcpStream::connect(address).await.map_err(SendError::Connect)?;
         // One request at a time: there is nothing to wait for.
         let _ = stream.set_nodelay(true);
-        match &self.tls {
-            Some(tls) => speak(tls.connect(stream).await.map_err(SendError::Connect)?).await,
-            None => speak(stream).await,
-        }
+        // One kind of stream for both: the code of a whole HTTP client is there once.
+        let stream: Box<dyn Stream> = match &self.tls {
+            Some(tls) => Box::new(tls.connect(stream).await.map_err(SendError::Connect)?),
+            None => Box::new(stream),
+        };
+        let (sender, connection) = handshake(TokioIo::new(stream)).await?;
+        // It ends when the sender is dropped or the receiver closes it; the request in flight tells of failures.
+        tokio::spawn(connection);
+        Ok(sender)
     }
-}
-
-async fn speak(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Result<SendRequest<Body>, SendError> {
-    let (sender, connection) = handshake(TokioIo::new(stream)).await?;
-    // It ends when the sender is dropped or the receiver closes it; the request in flight tells of failures.
-    tokio::spawn(connection);
-    Ok(sender)
 }
 
 fn secret(path: &Path) -> io::Result<String> {

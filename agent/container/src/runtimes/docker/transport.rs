@@ -112,10 +112,11 @@ async fn send(
     parts.headers.insert(http::header::HOST, http::HeaderValue::from_static("docker"));
     let allowance = if is_stream { events } else { Arc::new(AtomicU64::new(LARGEST_ANSWER)) };
     let request = http::Request::from_parts(parts, body);
-    match address {
-        Address::Unix(path) => exchange(UnixStream::connect(path).await.map_err(connecting)?, allowance, request).await,
-        Address::Tcp(host) => exchange(TcpStream::connect(host).await.map_err(connecting)?, allowance, request).await,
-    }
+    let stream: Box<dyn Stream> = match address {
+        Address::Unix(path) => Box::new(UnixStream::connect(path).await.map_err(connecting)?),
+        Address::Tcp(host) => Box::new(TcpStream::connect(host).await.map_err(connecting)?),
+    };
+    exchange(stream, allowance, request).await
 }
 
 /// The question for the version is put without one: an engine refuses a path with a version that it does not have,
@@ -128,7 +129,7 @@ fn unversioned(path: &str) -> &str {
 }
 
 async fn exchange(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    stream: Box<dyn Stream>,
     allowance: Arc<AtomicU64>,
     request: BollardRequest,
 ) -> Result<Response<Incoming>, DockerError> {
@@ -141,13 +142,17 @@ async fn exchange(
     Ok(sender.send_request(request).await?)
 }
 
+/// To an engine, by whichever way: of one kind, so that the code of a whole HTTP client is there once.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
 /// A stream that gives an error when more comes in than is allowed.
-struct Bounded<S> {
-    stream: S,
+struct Bounded {
+    stream: Box<dyn Stream>,
     allowance: Arc<AtomicU64>,
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Bounded<S> {
+impl AsyncRead for Bounded {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -170,7 +175,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Bounded<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Bounded<S> {
+impl AsyncWrite for Bounded {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
