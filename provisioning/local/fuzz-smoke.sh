@@ -40,7 +40,7 @@ for crate in "${crates[@]}"; do
       inputs+=("fuzz/seeds/$target")
     fi
     (cd "$crate" && cargo fuzz run "$target" "${inputs[@]}" -- \
-      -max_total_time="$seconds" -timeout=5 -rss_limit_mb=2048 -verbosity=0 -print_funcs=0 </dev/null) ||
+      -max_total_time="$seconds" -timeout=5 -rss_limit_mb=2048 -verbosity=0 -print_funcs=0 -print_final_stats=1 </dev/null) ||
       failed+=("$crate $target")
   done
 done

@@ -16,6 +16,14 @@ use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures");
 
+/// The names of fields stay as long as a process runs, a bounded number of them; here collectors are built again and
+/// again.
+// SAFETY: the sanitizer asks for this name, and takes text that lives for ever.
+#[unsafe(no_mangle)]
+extern "C" fn __lsan_default_suppressions() -> *const std::ffi::c_char {
+    c"leak:agent/node/src/fields.rs".as_ptr()
+}
+
 /// A copy of the fixtures, and what is in each of its files.
 struct Copy {
     directory: tempfile::TempDir,
