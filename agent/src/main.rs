@@ -53,6 +53,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    memory::share_one_heap();
     atalaia_agent::log::start(options.log_level, options.log_format, &["agent", "atalaia_agent"]);
     match run(*options, passed) {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,4 +1,4 @@
-//! Gives back memory that nothing needs any more.
+//! Keeps memory small: one heap, and what nothing needs any more is given back.
 //!
 //! What the start leaves behind (flags, regular expressions in the making, the first lists of the runtimes) is freed, but
 //! stays with the allocator; and the kernel maps the program's code in pieces of 64 KiB around whatever ran once. Both
@@ -12,6 +12,17 @@ use tokio::time::{Instant, interval_at};
 const FIRST_AFTER: Duration = Duration::from_secs(10);
 /// What is freed later, as when containers are gone, waits no longer than this.
 const EVERY: Duration = Duration::from_secs(600);
+
+/// Has all threads take their memory from one heap. glibc gives each of them one of its own, in which others find nothing of
+/// what it has freed; ours seldom want memory at the same time. To be called before there are threads.
+#[cfg_attr(target_env = "gnu", expect(unsafe_code, reason = "nothing that we have wraps mallopt(3)"))]
+pub fn share_one_heap() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: it takes numbers, and sets one in the allocator's state, under the allocator's lock.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+    }
+}
 
 /// Gives back what is freed, now and then, and the code of the start once.
 pub async fn keep_small() {
