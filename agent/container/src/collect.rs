@@ -8,7 +8,7 @@ use agent_exposition::{Page, SharedId};
 use agent_procfs::Root;
 
 use crate::background::board::Wanted;
-use crate::background::disk::{self, DiskBoard};
+use crate::background::disk::{self, DiskBoard, Layer, Walker};
 use crate::background::load::LoadBoard;
 use crate::background::perf::PerfBoard;
 use crate::background::referenced::ReferencedBoard;
@@ -29,7 +29,7 @@ use crate::stats::hugetlb::Sizes;
 use crate::stats::io::Devices;
 use crate::stats::network::{self, Candidate};
 use crate::stats::pids::{self, Processes};
-use crate::stats::{self, Reading, resctrl, results};
+use crate::stats::{self, Reading, resctrl, results, volumes};
 
 /// How often the mounts are looked at again.
 const LAYOUT_AGE: Duration = Duration::from_secs(30);
@@ -161,6 +161,7 @@ impl Collection {
             self.put_kills(&mut sheet, key, labels);
             self.put_results(&mut sheet, boards, key, labels);
         }
+        self.put_disk_use(&mut sheet, boards, &all_shown);
         self.put_stopped(&mut sheet, now);
         self.put_processes(&mut sheet, candidates, root_labels);
         self.put_devices(&mut sheet, boards, &all_shown, root_labels);
@@ -303,7 +304,7 @@ impl Collection {
                 boards.disk.with_found(|found| {
                     layers.extend(all_shown.iter().filter_map(|shown| {
                         let path = &self.tree.get(shown.key)?.path;
-                        Some((shown.labels, found.layer(path, now)?.device.clone()))
+                        Some((shown.labels, found.layer(path, now)?.1.device.clone()))
                     }));
                 });
             }
@@ -354,11 +355,30 @@ impl Collection {
         {
             results::put_perf(sheet, labels, &figures);
         }
+    }
+
+    /// What the disk thread found last, of all that are shown at once.
+    fn put_disk_use(&self, sheet: &mut Sheet<'_>, boards: Boards<'_>, all_shown: &[Shown]) {
+        let sets = self.config.sets;
+        if !Walker::is_wanted(sets) {
+            return;
+        }
         let now = Instant::now();
-        boards.disk.with_found(|found| match cgroup.is_root() {
-            true => found.machine(now).iter().for_each(|fs| results::put_disk(sheet, labels, fs)),
-            false => found.layer(&cgroup.path, now).into_iter().for_each(|fs| results::put_disk(sheet, labels, fs)),
+        let mut under = volumes::Under::new();
+        boards.disk.with_found(|found| {
+            for Shown { key, labels } in all_shown.iter().copied() {
+                let (Some(cgroup), Some(known)) = (self.tree.get(key), self.registry.get(key)) else { continue };
+                if cgroup.is_root() && sets.has(Set::Disk) {
+                    found.machine(now).for_each(|fs| results::put_file_system(sheet, labels, fs));
+                } else if let Some((layer, fs)) = found.layer(&cgroup.path, now) {
+                    results::put_layer(sheet, labels, layer, fs);
+                }
+                if let Some(described) = &known.described {
+                    volumes::put(sheet, labels, described, sets, found, &mut under);
+                }
+            }
         });
+        volumes::put_under(sheet.page, &under);
     }
 
     /// Tells the background threads what is there, when that has changed.
@@ -380,7 +400,7 @@ impl Collection {
         if self.config.sets.has(Set::CpuLoad) {
             boards.load.signal.scraped(changed);
         }
-        if self.config.sets.has(Set::Disk) {
+        if Walker::is_wanted(self.config.sets) {
             boards.disk.signal.scraped(changed);
         }
         if TaskWalker::is_wanted(self.config.sets) {
@@ -441,7 +461,8 @@ impl Collection {
     }
 
     fn disk_wanted(&self, wanted: &[Key]) -> Vec<disk::Wanted> {
-        if !self.config.sets.has(Set::Disk) {
+        let sets = self.config.sets;
+        if !Walker::is_wanted(sets) {
             return Vec::new();
         }
         wanted
@@ -449,8 +470,14 @@ impl Collection {
             .filter_map(|key| Some((self.tree.get(*key)?, self.registry.get(*key)?)))
             .filter_map(|(cgroup, known)| {
                 let described = known.described.as_ref()?;
-                let (upper_dir, pid) = (described.upper_dir.clone(), described.pid);
-                Some(disk::Wanted { path: cgroup.path.clone(), upper_dir, pid })
+                let layer = Layer { upper_dir: described.upper_dir.clone(), pid: described.pid };
+                let volumes = described.volumes.iter().filter(|volume| volumes::is_wanted(volume, sets));
+                Some(disk::Wanted {
+                    path: cgroup.path.clone(),
+                    layer: Some(layer).filter(|_| sets.has(Set::Disk)),
+                    volumes: volumes.map(|volume| volume.source.clone()).collect(),
+                    log: described.log.clone().filter(|_| sets.has(Set::Log)),
+                })
             })
             .collect()
     }

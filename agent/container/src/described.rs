@@ -1,7 +1,7 @@
 //! What is told of a container besides its cgroup's files, whoever tells it.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -99,6 +99,18 @@ pub(crate) enum Place {
     Under(Arc<str>),
 }
 
+/// What is mounted into a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Volume {
+    /// Nothing of a folder of the machine that is mounted as it is.
+    pub(crate) name: Option<String>,
+    pub(crate) driver: String,
+    /// Where it lies, as the engine sees it.
+    pub(crate) source: Arc<Path>,
+    /// Where it is in the container.
+    pub(crate) destination: String,
+}
+
 /// What a runtime knows of one container.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Described {
@@ -118,6 +130,9 @@ pub(crate) struct Described {
     pub(crate) network: Network,
     /// The writable layer, as the engine sees it.
     pub(crate) upper_dir: Option<PathBuf>,
+    pub(crate) volumes: Arc<[Volume]>,
+    /// The file that its output is written to, if that is kept in files.
+    pub(crate) log: Option<Arc<Path>>,
     /// Out-of-memory kills that the engine told of.
     pub(crate) ooms: u64,
     pub(crate) life: Life,

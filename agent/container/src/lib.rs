@@ -171,7 +171,7 @@ impl Containers {
             let sampler = self.sampler();
             spawn("atalaia-load", move || sampler.run())?;
         }
-        if sets.has(Set::Disk) {
+        if Walker::is_wanted(sets) {
             let walker = Walker::new(&self.inner.config.root, self.inner.disk.clone());
             spawn("atalaia-disk", move || walker.run())?;
         }
@@ -204,6 +204,9 @@ impl Containers {
         let inner = &*self.inner;
         let boards = inner.boards();
         inner.collection.lock().collect(page, &inner.view, boards, now);
+        if Walker::is_wanted(inner.config.sets) {
+            telling::put_disk(page, boards.disk);
+        }
         telling::put_costs(page, boards);
         if inner.config.counts_events() {
             telling::put_perf(page, boards.perf);
@@ -240,7 +243,9 @@ impl Containers {
     /// [`collect`](Self::collect): for a page that is printed once, and for tests.
     pub fn sample_background(&self) {
         self.sampler().look(Instant::now());
-        Walker::new(&self.inner.config.root, self.inner.disk.clone()).measure();
+        if Walker::is_wanted(self.inner.config.sets) {
+            Walker::new(&self.inner.config.root, self.inner.disk.clone()).measure();
+        }
         if TaskWalker::is_wanted(self.inner.config.sets) {
             self.task_walker().look();
         }

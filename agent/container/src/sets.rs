@@ -49,6 +49,12 @@ pub enum Set {
     Pressure,
     /// Events of CPUs and kernel, where a file names some.
     PerfEvent,
+    /// Log files.
+    Log,
+    /// Space that named volumes take.
+    Volume,
+    /// Space that folders of the machine take which are mounted into containers.
+    Bind,
 }
 
 const ALL: &[(Set, &str, bool)] = &[
@@ -74,6 +80,9 @@ const ALL: &[(Set, &str, bool)] = &[
     (Set::OomEvent, "oom_event", true),
     (Set::Pressure, "pressure", true),
     (Set::PerfEvent, "perf_event", true),
+    (Set::Log, "log", true),
+    (Set::Volume, "volume", false),
+    (Set::Bind, "bind", false),
 ];
 
 /// Names that cAdvisor knows and that stand for nothing here; they are accepted and have no effect.
@@ -81,6 +90,9 @@ const WITHOUT_EFFECT: &[&str] = &["app"];
 
 /// On here and off in cAdvisor.
 const OFF_IN_CADVISOR: &[Set] = &[Set::Process];
+
+/// Costly ones that cAdvisor lacks: a list of what to leave out does not turn them on.
+const COSTLY_BEYOND_CADVISOR: &[Set] = &[Set::Volume, Set::Bind];
 
 /// A choice of sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,7 +139,10 @@ impl Sets {
             return Ok(enabled);
         }
         Ok(match disabled {
-            Some(disabled) => Self(Self::all().0 & !disabled.0),
+            Some(disabled) => {
+                let theirs = COSTLY_BEYOND_CADVISOR.iter().fold(Self::all(), |sets, set| sets.without(*set));
+                Self(theirs.0 & !disabled.0)
+            }
             None => OFF_IN_CADVISOR.iter().fold(Self::default(), |sets, set| sets.without(*set)),
         })
     }
@@ -211,17 +226,18 @@ mod tests {
     #[test]
     fn flags_as_cadvisor_takes_them() {
         check_cadvisor(None, "", Sets::default().without(Set::Process));
-        check_cadvisor(Some(""), "", Sets::all());
-        check_cadvisor(Some("disk"), "", Sets::all().without(Set::Disk));
+        let theirs = Sets::all().without(Set::Volume).without(Set::Bind);
+        check_cadvisor(Some(""), "", theirs);
+        check_cadvisor(Some("disk"), "", theirs.without(Set::Disk));
         check_cadvisor(Some("disk"), "cpu", Sets::none().with(Set::Cpu));
         assert!(Sets::as_cadvisor(Some("dsk"), "").is_err());
     }
 
     #[test]
-    fn every_set_of_cadvisor_is_known() {
-        let theirs = "advtcp, app, cpu, cpuLoad, cpu_topology, cpuset, disk, diskIO, hugetlb, memory, memory_numa, \
-                      network, oom_event, percpu, perf_event, pressure, process, referenced_memory, resctrl, sched, \
-                      tcp, udp";
+    fn every_set_of_cadvisor_is_known_and_three_more() {
+        let theirs = "advtcp, app, bind, cpu, cpuLoad, cpu_topology, cpuset, disk, diskIO, hugetlb, log, memory, \
+                      memory_numa, network, oom_event, percpu, perf_event, pressure, process, referenced_memory, \
+                      resctrl, sched, tcp, udp, volume";
         assert_eq!(known(), theirs);
         assert!(
             ALL.iter().enumerate().all(|(at, (set, _, _))| ALL.iter().skip(at + 1).all(|(other, _, _)| set != other))

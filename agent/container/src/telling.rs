@@ -1,9 +1,11 @@
 //! What the container side tells about itself.
 
+use std::sync::atomic::Ordering;
 use std::time::UNIX_EPOCH;
 
 use agent_exposition::{Kind, Page};
 
+use crate::background::disk::DiskBoard;
 use crate::background::perf::PerfBoard;
 use crate::collect::{Boards, Collection};
 use crate::runtimes::{Failure, Post, View};
@@ -84,6 +86,32 @@ fn put_runtime(page: &mut Page, post: &Post) {
     }
 }
 
+/// How measuring disk use goes.
+pub(crate) fn put_disk(page: &mut Page, board: &DiskBoard) {
+    let measured = page.family(
+        "atalaia_container_disk_measured_total",
+        "Layers and volumes measured: by a walk, by a project quota, or as a file system of their own.",
+        Kind::Counter,
+    );
+    for (method, count) in board.methods() {
+        page.sample(measured, &[("method", method.name())], count as f64);
+    }
+    let failures = page.family(
+        "atalaia_container_disk_failures_total",
+        "Layers, volumes, logs and file systems that were not measured, by reason.",
+        Kind::Counter,
+    );
+    for (failure, count) in board.failures() {
+        page.sample(failures, &[("reason", failure.reason())], count as f64);
+    }
+    page.single(
+        "atalaia_container_disk_stuck",
+        "Threads that wait in a file system which does not answer.",
+        Kind::Gauge,
+        board.stuck.load(Ordering::Relaxed) as f64,
+    );
+}
+
 /// What the background threads cost.
 pub(crate) fn put_costs(page: &mut Page, boards: Boards<'_>) {
     let family = page.family(
@@ -99,7 +127,7 @@ pub(crate) fn put_costs(page: &mut Page, boards: Boards<'_>) {
         ("tasks", &boards.tasks.cost),
     ];
     for (name, cost) in costs {
-        let nanos = cost.load(std::sync::atomic::Ordering::Relaxed);
+        let nanos = cost.load(Ordering::Relaxed);
         page.sample(family, &[("thread", name)], nanos as f64 / 1e9);
     }
 }

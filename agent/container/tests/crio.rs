@@ -40,6 +40,8 @@ impl Case {
         machine.add_cgroup(&format!("kubepods.slice/kubepods-pod1.slice/crio-conmon-{WEB}.scope"));
         let crio = Some(machine.path("crio/crio.sock").display().to_string());
         std::fs::create_dir_all(machine.path("crio")).unwrap();
+        machine.write("rootfs/var/log/pods/x.log", "up");
+        machine.write("proc/1/mountinfo", "27 1 8:0 / / rw - ext4 /dev/sda rw\n");
         Self { containers: Containers::new(Config { crio, ..machine.config() }).unwrap(), machine }
     }
 
@@ -86,6 +88,10 @@ async fn containers_are_named_by_what_it_answers() {
     assert_eq!(values(&page, "container_start_time_seconds", &[&path]).len(), 1);
     assert_eq!(values(&page, "container_creation_time_seconds", &[&path]), [1_700_000_000.0]);
     assert_eq!(values(&page, MEMORY, &[&format!("{{id=\"/docker/{DOCKERS}\"}}")]).len(), 1);
+    eventually("the log", || {
+        let log = values(&scrape(&case.containers), "container_log_usage_bytes", &[&path]);
+        log.first().is_some_and(|bytes| *bytes > 0.0).then_some(())
+    });
     assert_eq!(engine.asked(&format!("/containers/{WEB}")), 1, "once and for all");
     assert_eq!(engine.asked(&format!("/containers/{DOCKERS}")), 0, "of its own containers only");
 }

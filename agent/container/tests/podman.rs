@@ -77,7 +77,11 @@ impl Drop for Podman {
 #[tokio::test(flavor = "multi_thread")]
 async fn containers_have_names_and_ends() {
     let mut podman = Podman::new();
-    let web = podman.run("web", &["--label", "com.example.tier=front", "--memory=32m"], "sleep 1000");
+    let web = podman.run(
+        "web",
+        &["--label", "com.example.tier=front", "--memory=32m", "--log-driver=k8s-file"],
+        "echo up; sleep 1000",
+    );
     podman.run("before", &[], "exit 4");
     eventually("the end of one that nobody watches", || {
         let state = run(podman.command().args(["inspect", "--format", "{{.State.Status}}", "before"]));
@@ -109,6 +113,11 @@ async fn containers_have_names_and_ends() {
     assert_eq!((&told["namespace"], &told["id"]), (&"podman".into(), &web.as_str().into()));
     let report = containers.validate();
     assert!(report.contains("ok       runtime podman: 4."), "{report}");
+
+    eventually("the log", || {
+        let log = values(&scrape(&containers), "container_log_usage_bytes", &["name=\"web\""]);
+        log.first().is_some_and(|bytes| *bytes > 0.0).then_some(())
+    });
 
     eventually("the end of one that stopped before", || {
         (values(&scrape(&containers), "container_last_exit_code", &["name=\"before\""]) == [4.0]).then_some(())

@@ -74,18 +74,33 @@ pub(crate) struct Budget<'a> {
     cost: &'a AtomicU64,
     share: f64,
     since: Duration,
+    /// When the last pause ended, if the disk is spared.
+    rested: Option<Instant>,
     steps: u32,
 }
 
+/// The longest rest for the disk's sake.
+const LONGEST_REST: Duration = Duration::from_secs(1);
+
 impl<'a> Budget<'a> {
     pub(crate) fn new(signal: &'a Signal, cost: &'a AtomicU64, share: f64) -> Self {
-        Self { signal, cost, share, since: Cpu::now(), steps: 0 }
+        Self { signal, cost, share, since: Cpu::now(), rested: None, steps: 0 }
+    }
+
+    /// Rests as long as the walk worked or waited too: what it reads from a disk takes that little CPU time.
+    pub(crate) fn sparing_the_disk(self) -> Self {
+        Self { rested: Some(Instant::now()), ..self }
+    }
+
+    /// Whether the last step was one with a pause.
+    pub(crate) fn is_at_pause(&self) -> bool {
+        self.steps.is_multiple_of(STRIDE)
     }
 
     /// After each thing that was looked at. `false` when the walk shall end.
     pub(crate) fn step(&mut self) -> bool {
-        self.steps += 1;
-        if !self.steps.is_multiple_of(STRIDE) {
+        self.steps = self.steps.wrapping_add(1);
+        if !self.is_at_pause() {
             return true;
         }
         self.pause()
@@ -94,7 +109,9 @@ impl<'a> Budget<'a> {
     /// Waits for what the walk has taken too much so far. `false` when it shall end.
     pub(crate) fn pause(&mut self) -> bool {
         let cost = self.account();
-        std::thread::sleep(cost.div_f64(self.share).saturating_sub(cost));
+        let of_disk = self.rested.map_or(Duration::ZERO, |rested| rested.elapsed().min(LONGEST_REST));
+        std::thread::sleep(cost.div_f64(self.share).saturating_sub(cost).max(of_disk));
+        self.rested = self.rested.map(|_| Instant::now());
         !self.signal.is_stopped()
     }
 

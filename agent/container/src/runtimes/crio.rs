@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -157,6 +157,8 @@ struct Answer {
     #[serde(default)]
     created_time: i64,
     #[serde(default)]
+    log_path: PathBuf,
+    #[serde(default)]
     labels: Option<BTreeMap<String, String>>,
     /// Only newer versions tell it.
     #[serde(default)]
@@ -183,6 +185,7 @@ impl Answer {
                 false => Network::Other,
             },
             life: Life { state: Some(State::Running), restarts, ..Life::default() },
+            log: Some(self.log_path.into()).filter(|path: &Arc<Path>| path.is_absolute()),
             place: Place::ById,
             labels,
             ..Described::default()

@@ -5,6 +5,7 @@
 //! loss of the connection, list and answers are read again, in case an event was lost.
 
 mod book;
+mod files;
 mod transport;
 
 use std::collections::{BTreeSet, HashMap};

@@ -13,6 +13,7 @@ pub(crate) mod resctrl;
 pub(crate) mod results;
 pub(crate) mod sockets;
 pub(crate) mod spec;
+pub(crate) mod volumes;
 
 use agent_exposition::SharedId;
 

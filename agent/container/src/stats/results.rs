@@ -1,8 +1,10 @@
 //! What the background threads found, as samples.
 
+use std::time::UNIX_EPOCH;
+
 use agent_exposition::SharedId;
 
-use crate::background::disk::FileSystem;
+use crate::background::disk::{FileSystem, Measured};
 use crate::background::load::Load;
 use crate::background::perf::Figures;
 use crate::background::tasks::Found;
@@ -52,14 +54,27 @@ pub(crate) fn put_tasks(sheet: &mut Sheet<'_>, labels: SharedId, found: &Found) 
     }
 }
 
-pub(crate) fn put_disk(sheet: &mut Sheet<'_>, labels: SharedId, fs: &FileSystem) {
-    let device = &[("device", &*fs.device)];
-    sheet.put(Metric::FsUsage, labels, device, fs.used as f64);
-    sheet.put(Metric::FsLimit, labels, device, fs.size as f64);
-    let inodes = match fs.files.filter(|_| sheet.compat.has(Quirk::InodesOfLayer)) {
-        Some(files) => Some((files, 0)),
-        None => fs.inodes,
+/// A file system of the machine.
+pub(crate) fn put_file_system(sheet: &mut Sheet<'_>, labels: SharedId, fs: &FileSystem) {
+    put_disk(sheet, labels, fs, fs.used, fs.inodes);
+}
+
+/// A writable layer: the space is its own, the rest that of the file system under it.
+pub(crate) fn put_layer(sheet: &mut Sheet<'_>, labels: SharedId, layer: &Measured, fs: &FileSystem) {
+    let inodes = match sheet.compat.has(Quirk::InodesOfLayer) {
+        true => Some((layer.used.inodes, 0)),
+        false => fs.inodes,
     };
+    put_disk(sheet, labels, fs, layer.used.bytes, inodes);
+    let device = &[("device", &*fs.device)];
+    sheet.put(Metric::FsUsageInodes, labels, device, layer.used.inodes as f64);
+    sheet.put(Metric::FsUsageTimestamp, labels, device, seconds(layer));
+}
+
+fn put_disk(sheet: &mut Sheet<'_>, labels: SharedId, fs: &FileSystem, used: u64, inodes: Option<(u64, u64)>) {
+    let device = &[("device", &*fs.device)];
+    sheet.put(Metric::FsUsage, labels, device, used as f64);
+    sheet.put(Metric::FsLimit, labels, device, fs.size as f64);
     if let Some((total, free)) = inodes {
         sheet.put(Metric::FsInodesTotal, labels, device, total as f64);
         sheet.put(Metric::FsInodesFree, labels, device, free as f64);
@@ -92,6 +107,11 @@ fn put_counted(
         sheet.put(sum, labels, own, total.trunc());
     }
     sheet.put(scaling, labels, own, ratio);
+}
+
+/// When a place was measured, whole seconds since 1970.
+pub(super) fn seconds(place: &Measured) -> f64 {
+    place.time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as f64
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What is known of containerd's containers, brought up to date by lists and events.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -194,8 +195,11 @@ fn described(key: &str, told: Told, known: Option<&Arc<Described>>, life: Life) 
     // Of a pod's containers the sandbox owns the network.
     let is_in_pod = label("io.cri-containerd.kind").is_some_and(|kind| kind == "container");
     let restarts = label("containerd.io/restart.count").and_then(|count| count.parse().ok());
+    // nerdctl keeps the output beside what else it knows of the container.
+    let log = label("nerdctl/state-dir").map(|folder| Path::new(folder).join(format!("{}-json.log", container.id)));
     Described {
         id: key.into(),
+        log: log.filter(|log| log.is_absolute()).map(Into::into),
         name: label("nerdctl/name").unwrap_or(&container.id).clone(),
         network: if is_in_pod { Network::Other } else { Network::Own },
         created: container.created_at.and_then(|at| at.seconds()),

@@ -11,6 +11,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::super::{Described, Health, Network, Snapshot};
+use super::files;
 use crate::config::Config;
 use crate::described::{Life, Place, Roll, State, chosen_variables, seconds_now};
 use crate::identity::is_container_id;
@@ -97,6 +98,8 @@ impl Book {
         let life = life_of(&state, restarts, finished, runs, known.map(|known| &known.life));
         let config = answer.config.unwrap_or_default();
         let host_config = answer.host_config.unwrap_or_default();
+        let log = files::log(id, answer.log_path, answer.hostname_path, host_config.log_config.and_then(|log| log.typ));
+        let looks_at_folders = !matches!(self.place, Place::Under(_));
         let of_driver = || answer.graph_driver.and_then(|driver| driver.data.get("UpperDir").map(Into::into));
         let described = Described {
             id: id.into(),
@@ -109,7 +112,9 @@ impl Book {
             pid: state.pid.filter(|_| runs).and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0),
             health: health_of(&state),
             network: network(host_config.network_mode.as_deref()),
-            upper_dir: if matches!(self.place, Place::Under(_)) { None } else { of_driver() },
+            upper_dir: if looks_at_folders { of_driver() } else { None },
+            volumes: if looks_at_folders { files::volumes(answer.mounts.unwrap_or_default()) } else { Arc::default() },
+            log: log.filter(|_| looks_at_folders),
             ooms: known.map_or(0, |known| known.ooms),
             life,
             place: self.place.clone(),
@@ -250,6 +255,8 @@ fn summarised(id: &str, summary: ContainerSummary, state: State, known: Option<&
         health: health_in(status),
         network,
         upper_dir: known.and_then(|known| known.upper_dir.clone()),
+        volumes: known.map(|known| known.volumes.clone()).unwrap_or_default(),
+        log: known.and_then(|known| known.log.clone()),
         ooms: known.map_or(0, |known| known.ooms),
         life: Life { state: Some(state), ..known.map(|known| known.life).unwrap_or_default() },
         place: Place::default(),
