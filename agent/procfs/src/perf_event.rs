@@ -88,8 +88,7 @@ fn open(
     const CLOSE_ON_EXEC: libc::c_ulong = 8;
     let size = u32::try_from(size_of::<Attributes>()).unwrap_or_default();
     let Event { kind, config, config1, config2 } = event;
-    let attributes =
-        Attributes { kind, size, config, read_format, flags, config1, config2, ..Attributes::default() };
+    let attributes = Attributes { kind, size, config, read_format, flags, config1, config2, ..Attributes::default() };
     let cpu = libc::c_int::try_from(cpu).map_err(|_| io::Error::from_raw_os_error(libc::ENODEV))?;
     let (whose, of) = match tasks {
         Tasks::All => (-1, 0),

@@ -56,12 +56,8 @@ pub(crate) enum Reason {
 }
 
 impl Reason {
-    pub(crate) const ALL: [(Self, &str); 4] = [
-        (Self::Limit, "limit"),
-        (Self::Rights, "rights"),
-        (Self::Unsupported, "unsupported"),
-        (Self::Other, "other"),
-    ];
+    pub(crate) const ALL: [(Self, &str); 4] =
+        [(Self::Limit, "limit"), (Self::Rights, "rights"), (Self::Unsupported, "unsupported"), (Self::Other, "other")];
 
     fn of(error: &io::Error) -> Self {
         match error.raw_os_error().map(rustix::io::Errno::from_raw_os_error) {
@@ -209,8 +205,7 @@ impl<K: Kernel> PerfWalker<K> {
         self.open_units();
         let mut found = HashMap::with_capacity(wanted.len());
         for want in wanted.iter() {
-            let mut counting =
-                self.cgroups.remove(&want.path).unwrap_or_else(|| Counting::new(want.incarnation));
+            let mut counting = self.cgroups.remove(&want.path).unwrap_or_else(|| Counting::new(want.incarnation));
             self.open(&layout, want, &mut counting, &online);
             let goes_on = self.read(&mut counting, &mut budget);
             let mut figures = Figures { core: counting.figures(&self.events.core, self.by_cpu), units: Vec::new() };
@@ -240,9 +235,8 @@ impl<K: Kernel> PerfWalker<K> {
     fn open(&mut self, layout: &Layout, want: &Wanted, counting: &mut Counting<K::Group>, online: &[u32]) {
         let events = self.events.clone();
         let all = (0..events.core.len()).flat_map(|group| online.iter().map(move |cpu| (group, *cpu)));
-        let lacking: Vec<_> = all
-            .filter(|place| !counting.meters.contains_key(place) && !self.refused.contains(place))
-            .collect();
+        let lacking: Vec<_> =
+            all.filter(|place| !counting.meters.contains_key(place) && !self.refused.contains(place)).collect();
         if lacking.is_empty() {
             return;
         }
@@ -351,7 +345,7 @@ impl<K: Kernel> PerfWalker<K> {
             let sum = sums.entry((*at, *socket)).or_insert((0.0, 1.0));
             *sum = (sum.0 + total, sum.1.min(ratio));
         }
-        let figure = |((at, socket), (total, ratio))| {
+        let figure = |((at, socket), (total, ratio)): ((usize, u32), (f64, f64))| {
             let unit = self.events.uncore.get(at)?;
             let (event, unit) = (unit.named.name.clone(), unit.unit.clone());
             Some(UnitFigure { event, unit, socket, total, ratio })
@@ -409,7 +403,9 @@ mod tests {
             let mut state = self.0.borrow_mut();
             state.asked += 1;
             let refusal = |event: &Event| state.refuses.iter().find(|(refused, on, _)| (refused, *on) == (event, cpu));
-            if let Some((at, (.., errno))) = events.iter().enumerate().find_map(|(at, event)| Some((at, refusal(event)?))) {
+            if let Some((at, (.., errno))) =
+                events.iter().enumerate().find_map(|(at, event)| Some((at, refusal(event)?)))
+            {
                 return Err(Refused { at, error: (*errno).into() });
             }
             let place = (events.iter().map(|event| event.config).collect::<Vec<_>>(), cpu);

@@ -202,7 +202,8 @@ impl Machine<'_> {
         if let Some(event) = names::event(name) {
             return Ok(Found::Here(event));
         }
-        let is_of_cpus = |unit: &&Unit| unit.cpus.is_none() && (unit.name.starts_with("cpu") || unit.name.contains("arm"));
+        let is_of_cpus =
+            |unit: &&Unit| unit.cpus.is_none() && (unit.name.starts_with("cpu") || unit.name.contains("arm"));
         let of_cpus = self.units.iter().filter(is_of_cpus).find_map(|unit| unit.event(name).ok());
         of_cpus.map(Found::Here).ok_or_else(|| {
             format!(
@@ -320,7 +321,7 @@ fn names_of(entry: &Value, at: usize) -> Result<Vec<(&str, String)>, Wrong> {
     const EXPECTED: &str = "expected the name of an event, or a list of names that are counted at the same time";
     let key = format!("events[{at}]");
     let group = match entry {
-        Value::String(name) if !name.is_empty() => return Ok(vec![(name, key)]),
+        Value::String(name) if !name.is_empty() => return Ok(vec![(name.as_str(), key)]),
         Value::Array(group) => group,
         Value::Object(named) => match named.get("group_events") {
             Some(Value::Array(group)) => group,
@@ -466,7 +467,10 @@ mod tests {
         }
         check("", "line 1 column 0");
         check("{\"core\": {\n\"event\": []}}", "unknown field `event`, expected `events` or `custom_events` at line 2");
-        check(r#"{"core": {"events": ["inst_retired.any_p"]}}"#, "core.events[0]: unknown event \"inst_retired.any_p\"");
+        check(
+            r#"{"core": {"events": ["inst_retired.any_p"]}}"#,
+            "core.events[0]: unknown event \"inst_retired.any_p\"",
+        );
         check(r#"{"core": {"events": ["inst_retired.any_p"]}}"#, "core.custom_events");
         check(r#"{"core": {"events": ["cs", ["faults", 3]]}}"#, "core.events[1][1]: expected the name of an event");
         check(r#"{"core": {"events": [7]}}"#, "core.events[0]: expected the name of an event, or a list");
@@ -474,9 +478,15 @@ mod tests {
         check(r#"{"core": {"events": [[]]}}"#, "core.events[0]: expected 1 to 32 names");
         check(r#"{"core": {"events": [{"group_id": "a"}]}}"#, "core.events[0].group_events: expected a list");
         check(r#"{"core": {"events": ["cs", ["cs"]]}}"#, "core.events[1][0]: \"cs\" is named twice");
-        check(r#"{"core": {"events": ["cpu/none/"]}}"#, "core.events[0]: the unit cpu has no event \"none\", but topdown");
+        check(
+            r#"{"core": {"events": ["cpu/none/"]}}"#,
+            "core.events[0]: the unit cpu has no event \"none\", but topdown",
+        );
         check(r#"{"core": {"events": ["uncore_imc_0/cas_count_read"]}}"#, "name it in uncore.events");
-        check(r#"{"core": {"custom_events": [{"config": [], "name": "x"}]}}"#, "core.custom_events[0].config: expected one");
+        check(
+            r#"{"core": {"custom_events": [{"config": [], "name": "x"}]}}"#,
+            "core.custom_events[0].config: expected one",
+        );
         check(r#"{"core": {"custom_events": [{"config": ["ten"], "name": "x"}]}}"#, "\"ten\" is no number of 64 bits");
         check(r#"{"core": {"custom_events": [{"config": ["1"], "name": ""}]}}"#, "core.custom_events[0].name: ");
         check(r#"{"core": {"custom_events": [{"type": -1, "config": ["1"], "name": "x"}]}}"#, "line 1");

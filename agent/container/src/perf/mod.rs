@@ -6,5 +6,7 @@ pub(crate) mod counting;
 mod names;
 mod units;
 
+pub(crate) use config::Named;
+#[cfg(test)]
+pub(crate) use config::Uncore;
 pub use config::{PerfError, PerfEvents};
-pub(crate) use config::{Named, Uncore};

@@ -50,7 +50,8 @@ impl Unit {
         let mut event = Event { kind: self.kind, ..Event::default() };
         for term in terms.split(',') {
             let (key, value) = term.split_once('=').unwrap_or((term, "1"));
-            let wrong = || format!("the event {name} of the unit {} needs {term:?}, which is not understood", self.name);
+            let wrong =
+                || format!("the event {name} of the unit {} needs {term:?}, which is not understood", self.name);
             let value = number(value.trim()).ok_or_else(wrong)?;
             self.place(&mut event, key.trim(), value).ok_or_else(wrong)?;
         }

@@ -91,7 +91,13 @@ pub(crate) fn put_perf(sheet: &mut Sheet<'_>, labels: SharedId, figures: &Figure
     for figure in &figures.units {
         let socket = figure.socket.to_string();
         let own = [("event", &*figure.event), ("pmu", &*figure.unit), ("socket", &*socket)];
-        put_counted(sheet, (Metric::PerfUnitEvents, Metric::PerfUnitScaling), labels, &own, (figure.total, figure.ratio));
+        put_counted(
+            sheet,
+            (Metric::PerfUnitEvents, Metric::PerfUnitScaling),
+            labels,
+            &own,
+            (figure.total, figure.ratio),
+        );
     }
 }
 
