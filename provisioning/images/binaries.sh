@@ -19,6 +19,11 @@ if [[ $host == x86_64-unknown-linux-gnu ]]; then
   flags+=" -C link-arg=-Wl,-z,pack-relative-relocs -C link-arg=-Wl,--icf=all"
 fi
 
+# What the agent says it was built from: the commit that changed it last, so that no other one builds it anew.
+if revision=${ATALAIA_REVISION:-$(git log -1 --format=%H -- agent Cargo.lock 2>/dev/null)} && [[ -n $revision ]]; then
+  export ATALAIA_REVISION=$revision
+fi
+
 if (($#)); then packages=("$@"); else mapfile -t packages < <(awk '!/^#/ { print $3 }' "$list" | sort -u); fi
 
 # build PROFILE PACKAGE…: with what Cargo.toml says of that profile.

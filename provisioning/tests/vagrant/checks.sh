@@ -171,6 +171,7 @@ units_work() {
   inside slave "systemctl is-active atalaia-agent atalaia-collector" >/dev/null || { echo "a unit is not active"; return 1; }
   page=$(inside slave "curl -sS --fail-with-body -m 20 127.0.0.1:19100/metrics")
   grep -q '^node_cpu_seconds_total' <<<"$page" || { echo "no node families"; return 1; }
+  grep -q '^node_timex_' <<<"$page" || { echo "nothing of the clock, which the unit must let it ask"; return 1; }
   grep -qE '^container_memory_usage_bytes\{.*name="atalaia_agent' <<<"$page" || { echo "no container has a name"; return 1; }
   up=$(inside slave "curl -sS -m 20 127.0.0.1:19090/api/v1/query --data-urlencode 'query=up{job=\"agent\"} == 1'")
   [[ $(jq '.data.result | length' <<<"$up") == 1 ]] || { echo "$up"; return 1; }
