@@ -7,7 +7,7 @@ LOCAL := provisioning/local
 IMAGES := provisioning/images
 COMPOSE := provisioning/compose
 
-.PHONY: help setup setup-compose setup-test build up down status docker-image docker-compose-up docker-compose-down \
+.PHONY: help setup setup-compose setup-test build agent-gpu agent-gpu-image up down status docker-image docker-compose-up docker-compose-down \
 	docker-compose-logs deb test test-vagrant compat check golden bench fuzz-smoke fmt
 
 help: ## List the targets
@@ -26,6 +26,12 @@ setup-test: ## Install what `make test` and `make bench` need besides, if it is 
 # One kind of release build for all: static binaries, which run on the machine and in an empty image alike.
 build: ## Build every program (release, static: target/static)
 	@$(IMAGES)/binaries.sh
+
+agent-gpu: ## Build the agent for machines with NVIDIA's GPUs (release, dynamic: target/dynamic)
+	@$(IMAGES)/binaries.sh --dynamic atalaia-agent
+
+agent-gpu-image: agent-gpu ## Build the image of that agent, for NVIDIA's container toolkit
+	@$(IMAGES)/agent-gpu.sh
 
 up: setup ## Run the main job: two InfluxDB, agent and collector; waits for the first points
 	@$(IMAGES)/binaries.sh atalaia-agent atalaia-collector

@@ -114,6 +114,9 @@ pub(crate) enum Metric {
     PressureMemoryFull,
     PressureIoSome,
     PressureIoFull,
+    AcceleratorMemoryTotal,
+    AcceleratorMemoryUsed,
+    AcceleratorDutyCycle,
 }
 
 /// What a family is called and what it is.
@@ -347,6 +350,12 @@ pub(crate) const CATALOGUE: &[Row] = &[
         "Time in which some task waited for I/O, in seconds."),
     row(Metric::PressureIoFull, "container_pressure_io_stalled_seconds_total", Kind::Counter,
         "Time in which all tasks waited for I/O, in seconds."),
+    row(Metric::AcceleratorMemoryTotal, "container_accelerator_memory_total_bytes", Kind::Gauge,
+        "Memory of a GPU that the container uses or was given."),
+    row(Metric::AcceleratorMemoryUsed, "container_accelerator_memory_used_bytes", Kind::Gauge,
+        "Memory of the GPU that processes of the container hold."),
+    row(Metric::AcceleratorDutyCycle, "container_accelerator_duty_cycle", Kind::Gauge,
+        "Share of the last ten seconds in which the GPU worked for the container, in percent."),
 ];
 
 #[cfg(test)]
@@ -358,7 +367,7 @@ mod tests {
         for (at, row) in CATALOGUE.iter().enumerate() {
             assert_eq!(row.metric as usize, at, "{}", row.name);
         }
-        assert_eq!(Metric::PressureIoFull as usize + 1, CATALOGUE.len());
+        assert_eq!(Metric::AcceleratorDutyCycle as usize + 1, CATALOGUE.len());
     }
 
     /// Names of cAdvisor's that say something else than the type: gauges with the ending, counters without it.

@@ -47,6 +47,8 @@ pub enum Set {
     OomEvent,
     /// Pressure stall information.
     Pressure,
+    /// GPUs.
+    Accelerator,
 }
 
 const ALL: &[(Set, &str, bool)] = &[
@@ -71,6 +73,7 @@ const ALL: &[(Set, &str, bool)] = &[
     (Set::Resctrl, "resctrl", false),
     (Set::OomEvent, "oom_event", true),
     (Set::Pressure, "pressure", true),
+    (Set::Accelerator, "accelerator", true),
 ];
 
 /// Names that cAdvisor knows and that stand for nothing here; they are accepted and have no effect.
@@ -215,7 +218,7 @@ mod tests {
 
     #[test]
     fn every_set_of_cadvisor_is_known() {
-        let theirs = "advtcp, app, cpu, cpuLoad, cpu_topology, cpuset, disk, diskIO, hugetlb, memory, memory_numa, \
+        let theirs = "accelerator, advtcp, app, cpu, cpuLoad, cpu_topology, cpuset, disk, diskIO, hugetlb, memory, memory_numa, \
                       network, oom_event, percpu, perf_event, pressure, process, referenced_memory, resctrl, sched, \
                       tcp, udp";
         assert_eq!(known(), theirs);
