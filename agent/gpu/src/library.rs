@@ -156,7 +156,13 @@ impl Gpus {
 }
 
 fn failure(what: &'static str, error: NvmlError) -> Error {
-    Error { what, source: Arc::new(error) }
+    // In words alone: the errors of loading hold others that say the same once more.
+    let words = match error {
+        NvmlError::LibloadingError(error) => error.to_string(),
+        error => error.to_string(),
+    };
+    let source: Box<dyn std::error::Error + Send + Sync> = words.into();
+    Error { what, source: source.into() }
 }
 
 /// Whether the GPU fell off the bus or needs a reset, so that nothing more can be asked of it.

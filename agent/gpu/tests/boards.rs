@@ -31,6 +31,7 @@ fn two_gpus_tell_what_they_can() {
     let page = text(&mut gpus(&library).boards()).unwrap().unwrap();
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/boards.prom");
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::create_dir_all(golden.parent().unwrap()).unwrap();
         std::fs::write(&golden, &page).unwrap();
     }
     assert_eq!(page, std::fs::read_to_string(golden).unwrap());
