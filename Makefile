@@ -7,8 +7,9 @@ LOCAL := provisioning/local
 IMAGES := provisioning/images
 COMPOSE := provisioning/compose
 
-.PHONY: help setup setup-compose setup-test build up down status docker-image docker-compose-up docker-compose-down \
-	docker-compose-logs deb test test-vagrant compat churn check golden bench fuzz-smoke fmt
+.PHONY: help setup setup-compose setup-test build agent-gpu agent-gpu-image up down status docker-image \
+	docker-compose-up docker-compose-down docker-compose-logs deb test test-vagrant compat churn check golden bench \
+	fuzz-smoke fmt
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-zA-Z_-]+:.*## / {printf "  \033[1m%-20s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST) \
@@ -26,6 +27,12 @@ setup-test: ## Install what `make test` and `make bench` need besides, if it is 
 # One kind of release build for all: static binaries, which run on the machine and in an empty image alike.
 build: ## Build every program (release, static: target/static)
 	@$(IMAGES)/binaries.sh
+
+agent-gpu: ## Build the agent for machines with NVIDIA's GPUs (release, dynamic: target/dynamic)
+	@$(IMAGES)/binaries.sh --dynamic atalaia-agent
+
+agent-gpu-image: agent-gpu ## Build the image of that agent, for NVIDIA's container toolkit
+	@$(IMAGES)/agent-gpu.sh
 
 up: setup ## Run the main job: two InfluxDB, agent and collector; waits for the first points
 	@$(IMAGES)/binaries.sh atalaia-agent atalaia-collector

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use agent_container::Containers;
+use agent_container::{Containers, Set};
 use agent_node::collectors::COLLECTORS;
 use agent_node::{BuildError, Collector, Context};
 use axum::Router;
@@ -12,13 +12,13 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::chain;
-use crate::containers::ContainerCollector;
+use crate::containers::{AcceleratorCollector, ContainerCollector};
 use crate::guard::{Guard, WebConfigError};
 use crate::listen::ListenError;
 use crate::listener::Listener;
 use crate::push::{Push, PushError};
 use crate::server::serve_guarded;
-use crate::settings::{CONTAINER, Limits, Settings};
+use crate::settings::{ACCELERATOR, CONTAINER, Limits, Settings};
 use crate::web::{self, MetricsPage, Role};
 
 /// The agent cannot start.
@@ -131,15 +131,17 @@ impl Agent {
         let container_listeners = listeners(&settings.container_listen, sockets.containers)?;
         // For the landing page, which says where they are.
         settings.container_listen.extend(passed);
-        let mut node = build_collectors(&settings)?;
+        let context = Context::new(settings.root.clone(), Arc::new(settings.flags.clone()));
+        let mut node = build_collectors(&settings, &context)?;
         let containers = settings.containers.clone().map(Containers::new).transpose()?;
         if let Some(containers) = &containers {
             containers.start()?;
         }
-        let container_collector = containers.clone().map(|c| (CONTAINER, Box::new(ContainerCollector(c)) as _));
+        let container_collectors =
+            containers.clone().map(|containers| container_collectors(containers, &settings, &context));
         let apart = !container_listeners.is_empty();
         let mut container = Vec::new();
-        if apart { &mut container } else { &mut node }.extend(container_collector);
+        if apart { &mut container } else { &mut node }.extend(container_collectors.into_iter().flatten());
         let reloader = Reloader { guard: guard.clone() };
         let push = settings.push.clone().map(Push::new).transpose()?;
         let progress = push.as_ref().map(Push::progress);
@@ -209,8 +211,17 @@ fn listeners(addresses: &[String], passed: Vec<Listener>) -> Result<Vec<Listener
     passed.into_iter().map(Ok).chain(opened).collect()
 }
 
-fn build_collectors(settings: &Settings) -> Result<Vec<Named>, AgentError> {
-    let context = Context::new(settings.root.clone(), Arc::new(settings.flags.clone()));
+fn build_collectors(settings: &Settings, context: &Context) -> Result<Vec<Named>, AgentError> {
     let wanted = COLLECTORS.iter().filter(|spec| settings.collectors.contains(spec.name));
-    wanted.map(|spec| Ok((spec.name, (spec.build)(&context)?))).collect()
+    wanted.map(|spec| Ok((spec.name, (spec.build)(context)?))).collect()
+}
+
+/// GPUs are asked last: they are slower than all else.
+fn container_collectors(containers: Containers, settings: &Settings, context: &Context) -> Vec<Named> {
+    let has_set = settings.containers.as_ref().is_some_and(|config| config.sets.has(Set::Accelerator));
+    let mut all: Vec<Named> = vec![(CONTAINER, Box::new(ContainerCollector(containers.clone())))];
+    if has_set {
+        all.push((ACCELERATOR, Box::new(AcceleratorCollector { containers, uses: context.gpus.uses() })));
+    }
+    all
 }

@@ -30,7 +30,7 @@ pub use listen::{ListenError, listen};
 pub use listener::{Listener, unix_path};
 pub use push::{Credentials, PushError, PushSettings};
 pub use server::serve;
-pub use settings::{CONTAINER, Limits, Settings};
+pub use settings::{ACCELERATOR, CONTAINER, Limits, Settings};
 
 /// The page formats that the agent writes, with their parser.
 pub use agent_exposition as exposition;

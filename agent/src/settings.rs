@@ -14,6 +14,9 @@ use crate::push::PushSettings;
 /// The name under which the container side takes part in `collect[]` and `exclude[]`, and is reported.
 pub const CONTAINER: &str = "container";
 
+/// The name under which the GPUs of containers do; its set of metrics has the same.
+pub const ACCELERATOR: &str = "accelerator";
+
 /// Everything that [`Agent`](crate::Agent) needs to know. The default is what the binary does without flags.
 #[derive(Clone, Debug)]
 pub struct Settings {

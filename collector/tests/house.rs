@@ -11,9 +11,10 @@ use std::process::Command;
 const LAW: &[(&str, &[&str])] = &[
     ("agent-exposition", &[]),
     ("agent-procfs", &[]),
-    ("agent-node", &["agent-procfs", "agent-exposition"]),
-    ("agent-container", &["agent-procfs", "agent-exposition"]),
-    ("atalaia-agent", &["agent-exposition", "agent-procfs", "agent-node", "agent-container"]),
+    ("agent-gpu", &["agent-procfs", "agent-exposition"]),
+    ("agent-node", &["agent-procfs", "agent-exposition", "agent-gpu"]),
+    ("agent-container", &["agent-procfs", "agent-exposition", "agent-gpu"]),
+    ("atalaia-agent", &["agent-exposition", "agent-procfs", "agent-gpu", "agent-node", "agent-container"]),
     ("collector-model", &[]),
     // A crate of its own because scraping, discovery and delivery share it and may not import each other.
     ("collector-http", &[]),

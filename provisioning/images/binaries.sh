@@ -2,17 +2,23 @@
 # Builds release binaries that need nothing of the machine that they run on: no C library, no loader.
 #   binaries.sh                 all that provisioning/images/list names
 #   binaries.sh PACKAGE…        those of these packages
-# They are left in target/static (ATALAIA_BINARIES names another folder), without their symbols' addresses touched:
+#   binaries.sh --dynamic PACKAGE…
+#                               with the C library of the machine that they run on, for what a static program cannot
+#                               do: load a library, such as that of a GPU
+# They are left in target/static, dynamic ones in target/dynamic (ATALAIA_BINARIES names another folder), without their symbols' addresses touched:
 # who makes an image of one strips it.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-out=${ATALAIA_BINARIES:-target/static}
+kind=static
+if [[ ${1:-} == --dynamic ]]; then kind=dynamic && shift; fi
+out=${ATALAIA_BINARIES:-target/$kind}
 list=provisioning/images/list
 host=$(rustc -vV | sed -n 's/^host: //p')
 
 # Named outright, because it must not reach build scripts and macros, which run on this machine: hence --target.
-flags="-C target-feature=+crt-static"
+flags=""
+if [[ $kind == static ]]; then flags="-C target-feature=+crt-static"; fi
 if [[ $host == x86_64-unknown-linux-gnu ]]; then
   # What the linker of this target (lld) can pack: relocations in bits, and functions that came out alike only once.
   # A tenth of each binary.

@@ -124,6 +124,9 @@ pub(crate) enum Metric {
     PerfScaling,
     PerfUnitEvents,
     PerfUnitScaling,
+    AcceleratorMemoryTotal,
+    AcceleratorMemoryUsed,
+    AcceleratorDutyCycle,
 }
 
 /// What a family is called and what it is.
@@ -377,6 +380,12 @@ pub(crate) const CATALOGUE: &[Row] = &[
         "Events that parts of the machine counted which belong to no CPU, such as memory controllers."),
     row(Metric::PerfUnitScaling, "container_perf_uncore_events_scaling_ratio", Kind::Gauge,
         "Part of the time in which such an event was counted; for the rest it was estimated."),
+    row(Metric::AcceleratorMemoryTotal, "container_accelerator_memory_total_bytes", Kind::Gauge,
+        "Memory of a GPU that the container uses or was given."),
+    row(Metric::AcceleratorMemoryUsed, "container_accelerator_memory_used_bytes", Kind::Gauge,
+        "Memory of the GPU that processes of the container hold."),
+    row(Metric::AcceleratorDutyCycle, "container_accelerator_duty_cycle", Kind::Gauge,
+        "Share of the last ten seconds in which the GPU worked for the container, in percent."),
 ];
 
 #[cfg(test)]
@@ -388,7 +397,7 @@ mod tests {
         for (at, row) in CATALOGUE.iter().enumerate() {
             assert_eq!(row.metric as usize, at, "{}", row.name);
         }
-        assert_eq!(Metric::PerfUnitScaling as usize + 1, CATALOGUE.len());
+        assert_eq!(Metric::AcceleratorDutyCycle as usize + 1, CATALOGUE.len());
     }
 
     /// Names of cAdvisor's that say something else than the type: gauges with the ending, counters without it.

@@ -68,9 +68,9 @@ pub(crate) struct Boards<'a> {
 
 /// A cgroup that is shown.
 #[derive(Clone, Copy)]
-struct Shown {
-    key: Key,
-    labels: SharedId,
+pub(crate) struct Shown {
+    pub(crate) key: Key,
+    pub(crate) labels: SharedId,
 }
 
 impl Collection {
@@ -91,6 +91,10 @@ impl Collection {
             gathering: None,
             config,
         }
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
     }
 
     /// Brings the list of cgroups and their names up to date.
@@ -181,7 +185,7 @@ impl Collection {
     }
 
     /// The labels of all cgroups that are shown; in cAdvisor's manner each with the names that any has.
-    fn share_labels(&self, sheet: &mut Sheet<'_>, wanted: &[Key]) -> Vec<Shown> {
+    pub(crate) fn share_labels(&self, sheet: &mut Sheet<'_>, wanted: &[Key]) -> Vec<Shown> {
         let union = sheet.compat.has(Quirk::LabelUnion).then(|| self.registry.label_union(wanted));
         let known = wanted.iter().filter_map(|key| Some((*key, &self.registry.get(*key)?.labels)));
         let mut shown = Vec::with_capacity(wanted.len());

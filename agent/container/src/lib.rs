@@ -1,5 +1,6 @@
 //! The container side of the agent: cgroups, runtimes and their statistics, with cAdvisor's names.
 
+mod accelerators;
 pub mod api;
 mod background;
 mod catalogue;
@@ -29,6 +30,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use agent_exposition::Page;
+use agent_gpu::Board;
 use parking_lot::Mutex;
 
 use background::disk::{DiskBoard, Walker};
@@ -228,6 +230,17 @@ impl Containers {
         }
         inner.history.tell(page);
         inner.events.tell(page);
+    }
+
+    /// Adds what containers have of these GPUs, as they were read just now; nothing where there is none.
+    ///
+    /// It is apart from [`collect`](Self::collect) because asking a GPU may hang. It looks at the list of cgroups once
+    /// more, which takes a fifth of a millisecond, so call it on a thread that may block.
+    pub fn collect_accelerators(&self, page: &mut Page, boards: &[Board]) {
+        if !boards.is_empty() {
+            let inner = &*self.inner;
+            inner.collection.lock().collect_accelerators(page, &inner.view, boards, SystemTime::now());
+        }
     }
 
     /// Answers a question of cAdvisor's API. It may read all cgroups, so call it on a thread that may block.

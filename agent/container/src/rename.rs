@@ -4,13 +4,16 @@ use crate::identity;
 
 /// Labels that families have of their own; no label of a container may take their place.
 const OF_FAMILIES: &[&str] = &[
+    "acc_id",
     "cpu",
     "device",
     "failure_type",
     "interface",
     "le",
     "major",
+    "make",
     "minor",
+    "model",
     "node",
     "node_id",
     "operation",

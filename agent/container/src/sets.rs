@@ -55,6 +55,8 @@ pub enum Set {
     Volume,
     /// Space that folders of the machine take which are mounted into containers.
     Bind,
+    /// GPUs.
+    Accelerator,
 }
 
 const ALL: &[(Set, &str, bool)] = &[
@@ -83,6 +85,7 @@ const ALL: &[(Set, &str, bool)] = &[
     (Set::Log, "log", true),
     (Set::Volume, "volume", false),
     (Set::Bind, "bind", false),
+    (Set::Accelerator, "accelerator", true),
 ];
 
 /// Names that cAdvisor knows and that stand for nothing here; they are accepted and have no effect.
@@ -235,9 +238,9 @@ mod tests {
 
     #[test]
     fn every_set_of_cadvisor_is_known_and_three_more() {
-        let theirs = "advtcp, app, bind, cpu, cpuLoad, cpu_topology, cpuset, disk, diskIO, hugetlb, log, memory, \
-                      memory_numa, network, oom_event, percpu, perf_event, pressure, process, referenced_memory, \
-                      resctrl, sched, tcp, udp, volume";
+        let theirs = "accelerator, advtcp, app, bind, cpu, cpuLoad, cpu_topology, cpuset, disk, diskIO, hugetlb, log, \
+                      memory, memory_numa, network, oom_event, percpu, perf_event, pressure, process, \
+                      referenced_memory, resctrl, sched, tcp, udp, volume";
         assert_eq!(known(), theirs);
         assert!(
             ALL.iter().enumerate().all(|(at, (set, _, _))| ALL.iter().skip(at + 1).all(|(other, _, _)| set != other))

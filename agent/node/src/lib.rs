@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use agent_exposition::Page;
+use agent_gpu::Gpus;
 use agent_procfs::Root;
 
 use crate::attributes::Descriptors;
@@ -50,6 +51,8 @@ pub struct Context {
     pub root: Root,
     /// The collectors' own flags.
     pub flags: Arc<Flags>,
+    /// NVIDIA's GPUs, whose library is loaded once for all.
+    pub gpus: Gpus,
     pub(crate) stat: Arc<SharedStat>,
     pub(crate) links: Arc<SharedLinks>,
     pub(crate) mounts: Arc<SharedMounts>,
@@ -60,7 +63,8 @@ impl Context {
     /// A context of its own.
     pub fn new(root: Root, flags: Arc<Flags>) -> Self {
         let (stat, mounts) = (Arc::new(SharedStat::new(&root)), Arc::new(SharedMounts::new(&root)));
-        Self { root, flags, stat, links: Arc::default(), mounts, descriptors: Arc::new(Descriptors::new()) }
+        let gpus = Gpus::new(collectors::nvidia_library(&flags), &root);
+        Self { root, flags, gpus, stat, links: Arc::default(), mounts, descriptors: Arc::new(Descriptors::new()) }
     }
 }
 
@@ -134,6 +138,9 @@ pub enum CollectError {
         #[source]
         source: std::io::Error,
     },
+    /// NVIDIA's library did not answer.
+    #[error(transparent)]
+    Gpu(#[from] agent_gpu::Error),
     /// A service did not answer over D-Bus.
     #[error("cannot ask over D-Bus")]
     Bus(#[source] zbus::Error),

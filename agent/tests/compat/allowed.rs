@@ -94,6 +94,7 @@ pub const ALLOWED: &[Entry] = &[
     ("node_scrape_collector_*", SeriesOf("collector", "cpu_vulnerabilities"), NEW),
     ("node_scrape_collector_*", SeriesOf("collector", "dmmultipath"), NEW),
     ("node_scrape_collector_*", SeriesOf("collector", "kernel_hung"), NEW),
+    ("node_scrape_collector_*", SeriesOf("collector", "nvidia"), NEW),
     ("node_scrape_collector_*", SeriesOf("collector", "pcidevice"), NEW),
     ("node_scrape_collector_*", SeriesOf("collector", "softirqs"), NEW),
     ("node_scrape_collector_*", SeriesOf("collector", "swap"), NEW),

@@ -42,6 +42,7 @@ mod netstat;
 mod network_route;
 mod nfs;
 mod nfsd;
+mod nvidia;
 mod nvme;
 mod os;
 mod pcidevice;
@@ -76,6 +77,8 @@ mod xfrm;
 mod xfs;
 mod zfs;
 mod zoneinfo;
+
+pub(crate) use nvidia::library as nvidia_library;
 
 /// Every collector there is, in alphabetical order.
 pub const COLLECTORS: &[&Spec] = &[
@@ -119,6 +122,7 @@ pub const COLLECTORS: &[&Spec] = &[
     &network_route::SPEC,
     &nfs::SPEC,
     &nfsd::SPEC,
+    &nvidia::SPEC,
     &nvme::SPEC,
     &os::SPEC,
     &pcidevice::SPEC,
