@@ -135,7 +135,7 @@ pub(crate) fn put_costs(page: &mut Page, boards: Boards<'_>) {
 
 /// How the counting of events fares.
 pub(crate) fn put_perf(page: &mut Page, perf: &PerfBoard) {
-    let relaxed = std::sync::atomic::Ordering::Relaxed;
+    let relaxed = Ordering::Relaxed;
     page.single(
         "atalaia_container_perf_events_open",
         "Counters of events that are open, each of which is a file descriptor.",
@@ -158,7 +158,7 @@ pub(crate) fn put_monitoring(page: &mut Page, monitoring: &MonitoringBoard) {
         "atalaia_container_resctrl_groups",
         "Monitoring groups that this agent made for containers.",
         Kind::Gauge,
-        monitoring.groups.load(std::sync::atomic::Ordering::Relaxed) as f64,
+        monitoring.groups.load(Ordering::Relaxed) as f64,
     );
     let family = page.family(
         "atalaia_container_resctrl_refused_total",

@@ -133,7 +133,7 @@ impl Known {
     }
 
     fn note(&mut self, answers: bool, index: &str) {
-        if self.is_lost == !answers {
+        if self.is_lost != answers {
             return;
         }
         self.is_lost = !answers;
