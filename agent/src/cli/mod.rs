@@ -126,7 +126,7 @@ fn explain(error: &clap::Error) -> String {
         },
         ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
             let value = text(ContextKind::InvalidValue).unwrap_or_default();
-            let reason = match (error.get(ContextKind::ValidValue), std::error::Error::source(error)) {
+            let reason = match (error.get(ContextKind::ValidValue), Error::source(error)) {
                 (Some(ContextValue::Strings(valid)), _) if !valid.is_empty() => format!("one of {}", valid.join(", ")),
                 (_, Some(source)) => source.to_string(),
                 _ => "a value is needed".to_owned(),

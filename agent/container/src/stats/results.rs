@@ -136,7 +136,7 @@ mod tests {
         let core = vec![figure(Some(0), 7.9, 0.5), figure(Some(10), 0.0, 0.0), figure(None, 3.0, 1.0)];
         let mut page = Page::new();
         let mut sheet = Sheet::new(&mut page, Compat::default(), 0);
-        let labels = sheet.page.shared([("id", "/")].into_iter());
+        let labels = sheet.page.shared([("id", "/")]);
         put_perf(&mut sheet, labels, &Figures { core, units: vec![unit] });
         let mut text = String::new();
         page.write_text(&mut text);
