@@ -333,8 +333,6 @@ mod tests {
 
     enum Act {
         Collect,
-        /// Collects so many samples.
-        Many(u32),
         Nothing,
         Fail,
         Panic,
@@ -352,11 +350,9 @@ mod tests {
         }
 
         fn collect(&mut self, page: &mut Page) -> Result<agent_node::Outcome, CollectError> {
-            let family = page.family(self.name, "", Kind::Gauge);
-            page.sample(family, &[], 1.0);
+            page.single(self.name, "", Kind::Gauge, 1.0);
             match &self.act {
                 Act::Collect | Act::Hurry(_) => {}
-                Act::Many(samples) => (1..*samples).for_each(|n| page.sample(family, &[("n", &n.to_string())], 1.0)),
                 Act::Nothing => return Ok(agent_node::Outcome::Nothing),
                 Act::Fail => {
                     let path = "/proc/nothing".into();
@@ -429,23 +425,6 @@ mod tests {
             assert!(Instant::now() < deadline, "it does not come back");
         }
         word_2.send(()).unwrap();
-    }
-
-    #[tokio::test]
-    async fn there_is_one_large_page() {
-        let schedule = schedule(vec![("a", Act::Collect), ("many", Act::Many(500)), ("b", Act::Collect)]);
-        let mut hundred = Page::new();
-        (0..100).for_each(|n| hundred.single(format!("f{n}"), "", Kind::Gauge, 1.0));
-        for _ in 0..4 {
-            let collection = schedule.collect(|_| true, in_ms(10_000)).await;
-            assert_eq!(collection.page.sample_count(), 502);
-            assert!(["a", "many", "b"].iter().all(|family| has(&collection, family)));
-            schedule.give_back(collection.page);
-            let place = schedule.slots[1].place.lock();
-            let Place::Free(_, own) = &*place else { panic!("it is gone") };
-            assert!(own.has_more_room_than(&hundred), "the large page is not where it is filled");
-            assert!(!schedule.spare.lock().has_more_room_than(&hundred), "there are two large pages");
-        }
     }
 
     #[tokio::test]
