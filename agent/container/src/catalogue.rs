@@ -114,6 +114,10 @@ pub(crate) enum Metric {
     PressureMemoryFull,
     PressureIoSome,
     PressureIoFull,
+    PerfEvents,
+    PerfScaling,
+    PerfUnitEvents,
+    PerfUnitScaling,
 }
 
 /// What a family is called and what it is.
@@ -347,6 +351,14 @@ pub(crate) const CATALOGUE: &[Row] = &[
         "Time in which some task waited for I/O, in seconds."),
     row(Metric::PressureIoFull, "container_pressure_io_stalled_seconds_total", Kind::Counter,
         "Time in which all tasks waited for I/O, in seconds."),
+    row(Metric::PerfEvents, "container_perf_events_total", Kind::Counter,
+        "Events that CPUs and kernel counted, as --perf_events_config names them; clocks in nanoseconds."),
+    row(Metric::PerfScaling, "container_perf_events_scaling_ratio", Kind::Gauge,
+        "Part of the time in which the event was counted; for the rest it was estimated."),
+    row(Metric::PerfUnitEvents, "container_perf_uncore_events_total", Kind::Counter,
+        "Events that parts of the machine counted which belong to no CPU, such as memory controllers."),
+    row(Metric::PerfUnitScaling, "container_perf_uncore_events_scaling_ratio", Kind::Gauge,
+        "Part of the time in which such an event was counted; for the rest it was estimated."),
 ];
 
 #[cfg(test)]
@@ -358,7 +370,7 @@ mod tests {
         for (at, row) in CATALOGUE.iter().enumerate() {
             assert_eq!(row.metric as usize, at, "{}", row.name);
         }
-        assert_eq!(Metric::PressureIoFull as usize + 1, CATALOGUE.len());
+        assert_eq!(Metric::PerfUnitScaling as usize + 1, CATALOGUE.len());
     }
 
     /// Names of cAdvisor's that say something else than the type: gauges with the ending, counters without it.

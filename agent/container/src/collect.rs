@@ -10,6 +10,7 @@ use agent_procfs::Root;
 use crate::background::board::Wanted;
 use crate::background::disk::{self, DiskBoard};
 use crate::background::load::LoadBoard;
+use crate::background::perf::PerfBoard;
 use crate::background::referenced::ReferencedBoard;
 use crate::background::tasks::{TaskBoard, TaskWalker};
 use crate::catalogue::Metric;
@@ -60,6 +61,7 @@ pub(crate) struct Boards<'a> {
     pub(crate) disk: &'a DiskBoard,
     pub(crate) tasks: &'a TaskBoard,
     pub(crate) referenced: &'a ReferencedBoard,
+    pub(crate) perf: &'a PerfBoard,
 }
 
 /// A cgroup that is shown.
@@ -347,6 +349,11 @@ impl Collection {
             let referenced = boards.referenced.with_found(|found| found.get(&cgroup.path).copied());
             sheet.put_some(Metric::Referenced, labels, referenced);
         }
+        if self.config.counts_events()
+            && let Some(figures) = boards.perf.figures(&cgroup.path)
+        {
+            results::put_perf(sheet, labels, &figures);
+        }
         let now = Instant::now();
         boards.disk.with_found(|found| match cgroup.is_root() {
             true => found.machine(now).iter().for_each(|fs| results::put_disk(sheet, labels, fs)),
@@ -365,6 +372,9 @@ impl Collection {
             let walks = |on: bool| if on { self.with_all_below(&wanted) } else { Vec::new() };
             boards.tasks.want(self.layout.clone(), walks(TaskWalker::is_wanted(self.config.sets)));
             boards.referenced.want(self.layout.clone(), walks(self.config.sets.has(Set::ReferencedMemory)));
+            if self.config.counts_events() {
+                boards.perf.board.want(self.layout.clone(), self.perf_wanted(&wanted));
+            }
             self.asked = Some(state);
         }
         if self.config.sets.has(Set::CpuLoad) {
@@ -379,6 +389,21 @@ impl Collection {
         if self.config.sets.has(Set::ReferencedMemory) {
             boards.referenced.signal.scraped(false);
         }
+        if self.config.counts_events() {
+            boards.perf.board.signal.scraped(changed);
+        }
+    }
+
+    /// Those that are shown, in the order in which there is room for them. The kernel counts for each what is below it.
+    fn perf_wanted(&self, wanted: &[Key]) -> Vec<Wanted> {
+        let rank = |key: &Key| match (self.tree.get(*key), self.registry.get(*key)) {
+            (Some(cgroup), _) if cgroup.is_root() => 0,
+            (_, Some(known)) if known.is_container => 1,
+            _ => 2,
+        };
+        let mut keys = wanted.to_vec();
+        keys.sort_by_key(rank);
+        self.wanted_of(&keys)
     }
 
     fn load_wanted(&self, wanted: &[Key]) -> Vec<Wanted> {

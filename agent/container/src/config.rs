@@ -1,13 +1,15 @@
 //! What the container side is told: plain data, filled in by the agent's flags.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use agent_procfs::Root;
 
 use crate::compat::Compat;
+use crate::perf::PerfEvents;
 use crate::rename::Renames;
-use crate::sets::Sets;
+use crate::sets::{Set, Sets};
 
 /// Everything that [`Containers`](crate::Containers) needs to know. The default watches this machine and the
 /// runtimes at their usual sockets, as cAdvisor does.
@@ -55,6 +57,8 @@ pub struct Config {
     pub load_reader: bool,
     /// After how many looks at referenced memory its marks are cleared; 0 for never (`--referenced_reset_interval`).
     pub referenced_reset_interval: u64,
+    /// Which events of CPUs and kernel are counted (`--perf_events_config`).
+    pub perf_events: Arc<PerfEvents>,
     /// Which of cAdvisor's faults are reproduced (`--compat`).
     pub compat: Compat,
     /// `cadvisorVersion` of `cadvisor_version_info`: the agent's own version.
@@ -86,6 +90,7 @@ impl Default for Config {
             series_limit: 10_000,
             load_reader: false,
             referenced_reset_interval: 0,
+            perf_events: Arc::default(),
             compat: Compat::default(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             revision: String::new(),
@@ -97,6 +102,11 @@ impl Config {
     /// The folder of the cgroup hierarchies.
     pub fn cgroup_root(&self) -> PathBuf {
         self.cgroup_root.clone().unwrap_or_else(|| self.root.sys("fs/cgroup"))
+    }
+
+    /// Whether events of CPUs and kernel are counted.
+    pub(crate) fn counts_events(&self) -> bool {
+        self.sets.has(Set::PerfEvent) && !self.perf_events.is_empty()
     }
 }
 

@@ -14,6 +14,7 @@ mod info;
 mod known;
 mod life;
 mod machine;
+mod perf;
 mod rename;
 mod runtimes;
 mod sets;
@@ -30,15 +31,18 @@ use parking_lot::Mutex;
 
 use background::disk::{DiskBoard, Walker};
 use background::load::{LoadBoard, Sampler};
+use background::perf::{PerfBoard, PerfWalker};
 use background::referenced::{ReferencedBoard, ReferencedWalker};
 use background::tasks::{TaskBoard, TaskWalker};
 use collect::{Boards, Collection};
 use history::{EventLog, History, Recent};
+use perf::counting::Linux;
 use runtimes::{RUNTIMES, Runtime, View};
 
 pub use compat::{Compat, QUIRKS, Quirk, QuirkRow};
 pub use config::{Config, LabelPolicy};
 pub use info::{Info, InfoError};
+pub use perf::{PerfError, PerfEvents};
 pub use rename::{RenameError, Renames};
 pub use sets::{Set, Sets, UnknownSet};
 
@@ -83,6 +87,7 @@ struct Inner {
     disk: Arc<DiskBoard>,
     tasks: Arc<TaskBoard>,
     referenced: Arc<ReferencedBoard>,
+    perf: Arc<PerfBoard>,
     collection: Mutex<Collection>,
     history: Arc<History>,
     events: Arc<EventLog>,
@@ -93,7 +98,13 @@ struct Inner {
 
 impl Inner {
     fn boards(&self) -> Boards<'_> {
-        Boards { load: &self.load, disk: &self.disk, tasks: &self.tasks, referenced: &self.referenced }
+        Boards {
+            load: &self.load,
+            disk: &self.disk,
+            tasks: &self.tasks,
+            referenced: &self.referenced,
+            perf: &self.perf,
+        }
     }
 }
 
@@ -107,6 +118,7 @@ impl Drop for Inner {
         self.disk.signal.stop();
         self.tasks.signal.stop();
         self.referenced.signal.stop();
+        self.perf.board.signal.stop();
     }
 }
 
@@ -128,6 +140,7 @@ impl Containers {
             disk: Arc::default(),
             tasks: Arc::default(),
             referenced: Arc::default(),
+            perf: Arc::default(),
             collection: Mutex::new(collection),
             runtimes: Mutex::new(runtimes),
             following: Mutex::default(),
@@ -168,6 +181,10 @@ impl Containers {
             let walker = self.referenced_walker();
             spawn("atalaia-smaps", move || walker.run())?;
         }
+        if self.inner.config.counts_events() {
+            let walker = self.perf_walker();
+            spawn("atalaia-perf", move || walker.run())?;
+        }
         Ok(())
     }
 
@@ -186,6 +203,9 @@ impl Containers {
         let boards = inner.boards();
         inner.collection.lock().collect(page, &inner.view, boards, now);
         telling::put_costs(page, boards);
+        if inner.config.counts_events() {
+            telling::put_perf(page, boards.perf);
+        }
         inner.history.tell(page);
         inner.events.tell(page);
     }
@@ -230,6 +250,12 @@ impl Containers {
     fn sampler(&self) -> Sampler {
         let config = &self.inner.config;
         Sampler::new(&config.root, self.inner.load.clone(), config.load_reader)
+    }
+
+    fn perf_walker(&self) -> PerfWalker<Linux> {
+        let config = &self.inner.config;
+        let (events, by_cpu) = (config.perf_events.clone(), config.sets.has(Set::PerCpu));
+        PerfWalker::new(&config.root, self.inner.perf.clone(), Linux, events, by_cpu, background::perf::most_open())
     }
 
     fn task_walker(&self) -> TaskWalker {

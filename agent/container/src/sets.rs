@@ -47,6 +47,8 @@ pub enum Set {
     OomEvent,
     /// Pressure stall information.
     Pressure,
+    /// Events of CPUs and kernel, where a file names some.
+    PerfEvent,
 }
 
 const ALL: &[(Set, &str, bool)] = &[
@@ -71,10 +73,11 @@ const ALL: &[(Set, &str, bool)] = &[
     (Set::Resctrl, "resctrl", false),
     (Set::OomEvent, "oom_event", true),
     (Set::Pressure, "pressure", true),
+    (Set::PerfEvent, "perf_event", true),
 ];
 
 /// Names that cAdvisor knows and that stand for nothing here; they are accepted and have no effect.
-const WITHOUT_EFFECT: &[&str] = &["app", "perf_event"];
+const WITHOUT_EFFECT: &[&str] = &["app"];
 
 /// On here and off in cAdvisor.
 const OFF_IN_CADVISOR: &[Set] = &[Set::Process];
@@ -191,7 +194,8 @@ mod tests {
         check("disk", "cpu,memory", Ok(Sets::none().with(Set::Cpu).with(Set::Memory)));
         check("referenced_memory,tcp", "", Ok(Sets::default()));
         check("", "tcp", Ok(Sets::none().with(Set::Tcp)));
-        check("", "app,perf_event", Ok(Sets::none()));
+        check("", "app", Ok(Sets::none()));
+        check("", "app,perf_event", Ok(Sets::none().with(Set::PerfEvent)));
         check("process", "", Ok(Sets::default().without(Set::Process)));
         check("", "process", Ok(Sets::none().with(Set::Process).with(Set::ProcessFiles)));
         check("dsk", "", Err("dsk"));

@@ -4,6 +4,7 @@ use std::time::UNIX_EPOCH;
 
 use agent_exposition::{Kind, Page};
 
+use crate::background::perf::PerfBoard;
 use crate::collect::{Boards, Collection};
 use crate::runtimes::{Failure, Post, View};
 
@@ -93,11 +94,31 @@ pub(crate) fn put_costs(page: &mut Page, boards: Boards<'_>) {
     let costs = [
         ("disk", &boards.disk.cost),
         ("load", &boards.load.cost),
+        ("perf", &boards.perf.board.cost),
         ("referenced", &boards.referenced.cost),
         ("tasks", &boards.tasks.cost),
     ];
     for (name, cost) in costs {
         let nanos = cost.load(std::sync::atomic::Ordering::Relaxed);
         page.sample(family, &[("thread", name)], nanos as f64 / 1e9);
+    }
+}
+
+/// How the counting of events fares.
+pub(crate) fn put_perf(page: &mut Page, perf: &PerfBoard) {
+    let relaxed = std::sync::atomic::Ordering::Relaxed;
+    page.single(
+        "atalaia_container_perf_events_open",
+        "Counters of events that are open, each of which is a file descriptor.",
+        Kind::Gauge,
+        perf.open.load(relaxed) as f64,
+    );
+    let family = page.family(
+        "atalaia_container_perf_refused_total",
+        "What could not be counted, by reason: cgroups for want of room (limit), groups of events on a CPU otherwise.",
+        Kind::Counter,
+    );
+    for (reason, count) in perf.refusals() {
+        page.sample(family, &[("reason", reason)], count as f64);
     }
 }

@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
-use agent_container::{Config, Containers, InfoError, Sets};
+use agent_container::{Config, Containers, InfoError, PerfEvents, Sets};
 use support::{busybox_tar, eventually, no_runtimes, run_with_input, scrape, sum, values};
 
 const DEFAULT: &str = "unix:///var/run/docker.sock";
@@ -591,4 +591,40 @@ async fn names_survive_a_restart_of_the_engine() {
     });
     engine.docker(&["rm", "-f", &own("live")]);
     assert!(!is_there(&scrape(&containers)));
+}
+
+/// Switches of a container's tasks, as the kernel counts them for its cgroup, while it is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn events_of_a_container_are_counted() {
+    let mut engine = Engine::on(DEFAULT);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("perf.json");
+    fs::write(&file, r#"{"core": {"events": ["context-switches", ["cpu-clock", "page-faults"]]}}"#).unwrap();
+    let perf_events = PerfEvents::load(&file, &no_runtimes().root).unwrap();
+    let sets = Sets::from_flags("", "perf_event").unwrap();
+    let config = Config { sets, docker_only: true, perf_events: perf_events.into(), ..no_runtimes() };
+    let containers = Containers::new(Config { docker: Some(DEFAULT.to_owned()), ..config }).unwrap();
+    containers.start().unwrap();
+    engine.run("counted", &["--network", "none"], "while :; do sleep 0.01; done");
+    let counted = label("counted");
+    let total = |page: &str, event: &str| {
+        let event = format!("event=\"{event}\"");
+        values(page, "container_perf_events_total", &[&counted, &event]).first().copied()
+    };
+    let first = eventually("the container's counters", || {
+        let page = scrape(&containers);
+        total(&page, "context-switches").filter(|switches| *switches > 0.0).map(|switches| (page, switches))
+    });
+    eventually("more switches", || {
+        let page = scrape(&containers);
+        let clock = total(&page, "cpu-clock")?;
+        (total(&page, "context-switches")? >= first.1 + 50.0 && clock > 1e6).then_some(())
+    });
+    assert!(total(&first.0, "page-faults").is_some());
+    assert_eq!(values(&first.0, "container_perf_events_scaling_ratio", &[&counted]), [1.0; 3], "none takes turns");
+    assert_eq!(sum(&first.0, "atalaia_container_perf_refused_total", &[]), Some(0.0));
+    let open = |page: &str| sum(page, "atalaia_container_perf_events_open", &[]).unwrap();
+    assert!(open(&first.0) >= 6.0, "of the container and of the root");
+    engine.docker(&["rm", "-f", &own("counted")]);
+    assert_eq!(values(&scrape(&containers), "container_perf_events_total", &[&counted]).len(), 0);
 }

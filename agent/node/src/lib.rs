@@ -29,7 +29,6 @@ mod netlink;
 mod nfs_methods;
 mod pattern;
 mod pci_names;
-mod perf_events;
 mod power_supply_rows;
 mod shared;
 mod source;

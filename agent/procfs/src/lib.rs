@@ -1,6 +1,6 @@
 //! What the kernel says: pure parsers for /proc, /sys and cgroup files, and the one [`Root`] that reads them.
 //!
-//! Parsers take bytes and give types that mostly borrow from them; only `root.rs` touches the machine. A parser knows
+//! Parsers take bytes and give types that mostly borrow from them; only `root.rs` and `perf_event.rs` touch the machine. A parser knows
 //! no path: [`Malformed::at`] adds it. In a file of independent lines a bad one costs itself ([`Lossy`]).
 
 pub mod arp;
@@ -29,6 +29,7 @@ pub mod netstat;
 pub mod nl80211;
 pub mod numa;
 pub mod os_release;
+pub mod perf_event;
 pub mod pid_details;
 pub mod pid_stat;
 pub mod pressure;

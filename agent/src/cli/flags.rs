@@ -182,6 +182,11 @@ fn containers() -> Vec<Arg> {
         )
         .default_value("0")
         .value_parser(clap::value_parser!(u64)),
+        value(
+            "perf_events_config",
+            "FILE",
+            "Events of CPUs and kernel to count for each container, in cAdvisor's JSON; needs CAP_PERFMON.",
+        ),
         value("compat", "WORD", "Reproduce the faults of another's metrics.")
             .value_parser(PossibleValuesParser::new(["cadvisor"])),
         value("prometheus_endpoint", "PATH", "The path of the container page.").default_value("/metrics"),

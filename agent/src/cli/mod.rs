@@ -5,10 +5,13 @@ mod foreign;
 mod push;
 
 use std::collections::BTreeSet;
+use std::error::Error;
 use std::ffi::OsString;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use agent_container::{Compat, Config as Containers, LabelPolicy, Quirk, Renames, Sets};
+use agent_container::{Compat, Config as Containers, LabelPolicy, PerfEvents, Quirk, Renames, Sets};
 use agent_node::collectors::COLLECTORS;
 use agent_node::{FlagKind, Flags};
 use agent_procfs::Root;
@@ -239,6 +242,13 @@ fn containers(matches: &ArgMatches, root: Root) -> Result<Containers, FlagError>
         false => Sets::from_flags(&disabled, &enabled),
     };
     let sets = sets.map_err(|error| FlagError(format!("--disable_metrics or --enable_metrics: {error}")))?;
+    let perf_events = match matches.get_one::<String>("perf_events_config").filter(|file| !file.is_empty()) {
+        None => PerfEvents::default(),
+        Some(file) => PerfEvents::load(Path::new(file), &root).map_err(|error| {
+            let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+            FlagError(format!("--perf_events_config: {error}{cause}"))
+        })?,
+    };
     let address = |flag| Some(text(matches, flag)).filter(|address| !address.is_empty());
     let renames = Renames::parse(texts(matches, "container.rename-label").iter().map(String::as_str));
     let renames = renames.map_err(|error| FlagError(format!("--container.rename-label: {error}")))?;
@@ -268,6 +278,7 @@ fn containers(matches: &ArgMatches, root: Root) -> Result<Containers, FlagError>
         series_limit: matches.get_one::<u32>("container.series-limit").copied().unwrap_or(0),
         load_reader: switch(matches, "enable_load_reader") == Some(true),
         referenced_reset_interval: matches.get_one::<u64>("referenced_reset_interval").copied().unwrap_or(0),
+        perf_events: Arc::new(perf_events),
         compat,
         revision: atalaia_agent::revision().to_owned(),
         ..Containers::default()
@@ -430,6 +441,19 @@ mod tests {
         assert_eq!(given.labels.variables, ["A_", "B", "C", "D"]);
         assert_eq!(given.labels.renames, Renames::parse(["tier=zone", "name=container"]).unwrap());
         assert_eq!((given.series_limit, given.load_reader, given.referenced_reset_interval), (7, true, 5));
+    }
+
+    #[test]
+    fn events_are_read_from_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("perf.json");
+        let line = format!("--perf_events_config={}", path.display());
+        assert_eq!(*ok("").settings.containers.unwrap().perf_events, PerfEvents::default());
+        refused(&line, "perf.json: No such file or directory");
+        std::fs::write(&path, r#"{"core": {"events": ["page-faults", "no-such"]}}"#).unwrap();
+        refused(&line, "perf.json: core.events[1]: unknown event \"no-such\"");
+        std::fs::write(&path, r#"{"core": {"events": ["page-faults"]}}"#).unwrap();
+        assert_ne!(*ok(&line).settings.containers.unwrap().perf_events, PerfEvents::default());
     }
 
     #[test]

@@ -6,6 +6,7 @@ pub(crate) mod board;
 pub(crate) mod disk;
 pub(crate) mod load;
 mod pace;
+pub(crate) mod perf;
 pub(crate) mod referenced;
 pub(crate) mod tasks;
 

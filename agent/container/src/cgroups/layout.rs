@@ -1,7 +1,7 @@
 //! Where the hierarchies are mounted and which controllers they have.
 
 use std::fs;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -55,6 +55,8 @@ pub(crate) struct Layout {
     pub(crate) hierarchies: Vec<Hierarchy>,
     /// What was found, to see when mounts have changed.
     found: Vec<(PathBuf, u64, u64)>,
+    /// Version 1's hierarchy of `perf_event`, which has no files of interest, with its device and inode.
+    perf_event: Option<(OwnedFd, u64, u64)>,
 }
 
 impl Layout {
@@ -76,6 +78,9 @@ impl Layout {
                 .filter_map(|part| CONTROLLERS.iter().find(|(known, _)| *known == part))
                 .fold(0, |bits, (_, controller)| bits | 1 << *controller as u16);
             let unified = path.join("cgroup.controllers").exists();
+            if name.split(',').any(|part| part == "perf_event") && path.join("cgroup.procs").exists() {
+                layout.perf_event = open(&path);
+            }
             if unified || (controllers != 0 && path.join("cgroup.procs").exists()) {
                 layout.add(&path, controllers, unified);
             }
@@ -84,9 +89,9 @@ impl Layout {
     }
 
     fn add(&mut self, path: &Path, controllers: u16, unified: bool) {
-        let Ok(meta) = fs::metadata(path) else { return };
+        let Some((dir, device, inode)) = open(path) else { return };
         // `cpu` and `cpuacct` are links to `cpu,cpuacct` where both are mounted together.
-        let place = (meta.dev(), meta.ino());
+        let place = (device, inode);
         if let Some(at) = self.found.iter().position(|(_, dev, ino)| (*dev, *ino) == place) {
             if let Some(hierarchy) = self.hierarchies.get_mut(at) {
                 hierarchy.controllers |= controllers;
@@ -96,15 +101,21 @@ impl Layout {
         if self.hierarchies.len() == MAX_HIERARCHIES {
             return;
         }
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let Ok(dir) = rustix::fs::open(path, flags, Mode::empty()) else { return };
         self.hierarchies.push(Hierarchy { dir, controllers, unified });
         self.found.push((path.to_owned(), place.0, place.1));
     }
 
     /// Whether two looks found the same mounts.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
-        self.found == other.found
+        let counting = |layout: &Self| layout.perf_event.as_ref().map(|(_, device, inode)| (*device, *inode));
+        self.found == other.found && counting(self) == counting(other)
+    }
+
+    /// The directory below which the cgroups are whose perf events the kernel counts: version 1's where it is mounted,
+    /// otherwise version 2's.
+    pub(crate) fn perf_event(&self) -> Option<BorrowedFd<'_>> {
+        let of_v2 = || Some(&self.hierarchies.get(self.v2()?)?.dir);
+        self.perf_event.as_ref().map(|(dir, ..)| dir).or_else(of_v2).map(AsFd::as_fd)
     }
 
     /// The tree of a version 1 controller.
@@ -125,6 +136,12 @@ impl Layout {
             (None, None) => None,
         }
     }
+}
+
+fn open(path: &Path) -> Option<(OwnedFd, u64, u64)> {
+    let meta = fs::metadata(path).ok()?;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Some((rustix::fs::open(path, flags, Mode::empty()).ok()?, meta.dev(), meta.ino()))
 }
 
 #[cfg(test)]
@@ -175,6 +192,26 @@ mod tests {
         assert!(layout.is_same(&Layout::detect(root.path())));
         make(root.path(), &["pids"]);
         assert!(!layout.is_same(&Layout::detect(root.path())));
+    }
+
+    #[test]
+    fn where_perf_events_are_counted() {
+        let root = tempfile::tempdir().unwrap();
+        let path_of = |layout: &Layout| {
+            let fd = std::os::fd::AsRawFd::as_raw_fd(&layout.perf_event()?);
+            fs::read_link(format!("/proc/self/fd/{fd}")).ok()?.strip_prefix(root.path()).ok().map(Path::to_owned)
+        };
+        make(root.path(), &["memory"]);
+        assert_eq!(path_of(&Layout::detect(root.path())), None);
+        make(root.path(), &["unified"]);
+        fs::write(root.path().join("unified/cgroup.controllers"), "").unwrap();
+        let hybrid = Layout::detect(root.path());
+        assert_eq!(path_of(&hybrid).as_deref(), Some(Path::new("unified")));
+        make(root.path(), &["perf_event"]);
+        let v1 = Layout::detect(root.path());
+        assert_eq!(path_of(&v1).as_deref(), Some(Path::new("perf_event")));
+        assert_eq!(v1.hierarchies.len(), hybrid.hierarchies.len(), "it is not walked");
+        assert!(!v1.is_same(&hybrid));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use agent_exposition::SharedId;
 
 use crate::background::disk::FileSystem;
 use crate::background::load::Load;
+use crate::background::perf::Figures;
 use crate::background::tasks::Found;
 use crate::catalogue::Metric;
 use crate::compat::Quirk;
@@ -62,5 +63,79 @@ pub(crate) fn put_disk(sheet: &mut Sheet<'_>, labels: SharedId, fs: &FileSystem)
     if let Some((total, free)) = inodes {
         sheet.put(Metric::FsInodesTotal, labels, device, total as f64);
         sheet.put(Metric::FsInodesFree, labels, device, free as f64);
+    }
+}
+
+pub(crate) fn put_perf(sheet: &mut Sheet<'_>, labels: SharedId, figures: &Figures) {
+    for figure in &figures.core {
+        let number = figure.cpu.map(|cpu| cpu.to_string());
+        let cpu = number.as_deref().map(|number| ("cpu", number));
+        let own: Vec<_> = cpu.into_iter().chain([("event", &*figure.event)]).collect();
+        put_counted(sheet, (Metric::PerfEvents, Metric::PerfScaling), labels, &own, (figure.total, figure.ratio));
+    }
+    for figure in &figures.units {
+        let socket = figure.socket.to_string();
+        let own = [("event", &*figure.event), ("pmu", &*figure.unit), ("socket", &*socket)];
+        put_counted(
+            sheet,
+            (Metric::PerfUnitEvents, Metric::PerfUnitScaling),
+            labels,
+            &own,
+            (figure.total, figure.ratio),
+        );
+    }
+}
+
+fn put_counted(
+    sheet: &mut Sheet<'_>,
+    (sum, scaling): (Metric, Metric),
+    labels: SharedId,
+    own: &[(&str, &str)],
+    (total, ratio): (f64, f64),
+) {
+    // What never had its turn may have happened any number of times.
+    if ratio > 0.0 {
+        sheet.put(sum, labels, own, total.trunc());
+    }
+    sheet.put(scaling, labels, own, ratio);
+}
+
+#[cfg(test)]
+mod tests {
+    use agent_exposition::Page;
+
+    use super::*;
+    use crate::background::perf::Figures;
+    use crate::compat::Compat;
+    use crate::perf::counting::{Figure, UnitFigure};
+
+    #[test]
+    fn counted_events() {
+        let figure = |cpu, total, ratio| Figure { event: "cycles".into(), cpu, total, ratio };
+        let unit = UnitFigure { event: "reads".into(), unit: "imc_0".into(), socket: 1, total: 9.0, ratio: 1.0 };
+        let core = vec![figure(Some(0), 7.9, 0.5), figure(Some(10), 0.0, 0.0), figure(None, 3.0, 1.0)];
+        let mut page = Page::new();
+        let mut sheet = Sheet::new(&mut page, Compat::default(), 0);
+        let labels = sheet.page.shared([("id", "/")].into_iter());
+        put_perf(&mut sheet, labels, &Figures { core, units: vec![unit] });
+        let mut text = String::new();
+        page.write_text(&mut text);
+        let lines: Vec<_> = text.lines().filter(|line| !line.starts_with("# HELP")).collect();
+        assert_eq!(
+            lines,
+            [
+                "# TYPE container_perf_events_scaling_ratio gauge",
+                "container_perf_events_scaling_ratio{cpu=\"0\",event=\"cycles\",id=\"/\"} 0.5",
+                "container_perf_events_scaling_ratio{cpu=\"10\",event=\"cycles\",id=\"/\"} 0",
+                "container_perf_events_scaling_ratio{event=\"cycles\",id=\"/\"} 1",
+                "# TYPE container_perf_events_total counter",
+                "container_perf_events_total{cpu=\"0\",event=\"cycles\",id=\"/\"} 7",
+                "container_perf_events_total{event=\"cycles\",id=\"/\"} 3",
+                "# TYPE container_perf_uncore_events_scaling_ratio gauge",
+                "container_perf_uncore_events_scaling_ratio{event=\"reads\",id=\"/\",pmu=\"imc_0\",socket=\"1\"} 1",
+                "# TYPE container_perf_uncore_events_total counter",
+                "container_perf_uncore_events_total{event=\"reads\",id=\"/\",pmu=\"imc_0\",socket=\"1\"} 9",
+            ]
+        );
     }
 }

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::io;
 
 use agent_exposition::{Kind, Page};
+use agent_procfs::perf_event::{CACHES, Counter, Event, HARDWARE, SOFTWARE, TRACEPOINTS, cache};
 use agent_procfs::{CachedFile, Root, cpu_list, scan};
 
 use crate::fields::word;
-use crate::perf_events::{Counter, Event};
 use crate::source::Source;
 use crate::{BuildError, CollectError, Collector, Context, FlagSpec, Flags, Outcome, Spec};
 
@@ -50,11 +50,6 @@ const CACHE_PROFILERS: FlagSpec =
 
 /// Name on the command line, family, help, and number.
 type Profiler = (&'static str, &'static str, &'static str, u64);
-
-const HARDWARE: u32 = 0;
-const SOFTWARE: u32 = 1;
-const TRACEPOINTS: u32 = 2;
-const CACHES: u32 = 3;
 
 #[rustfmt::skip]
 const HARDWARE_ROWS: &[Profiler] = &[
@@ -104,11 +99,6 @@ const WRITE: u64 = 1;
 const HIT: u64 = 0;
 const MISS: u64 = 1;
 
-/// The number of a cache's counter.
-const fn cache(which: u64, operation: u64, result: u64) -> u64 {
-    which | operation << 8 | result << 16
-}
-
 fn build(context: &Context) -> Result<Box<dyn Collector>, BuildError> {
     let flags = &*context.flags;
     let mut wanted = Vec::new();
@@ -123,7 +113,7 @@ fn build(context: &Context) -> Result<Box<dyn Collector>, BuildError> {
             wanted.extend(picked.into_iter().map(|(_, family, help, config)| Wanted {
                 family: (*family).to_owned(),
                 help: (*help).to_owned(),
-                event: Event { kind, config: *config },
+                event: Event::new(kind, *config),
             }));
         }
     }
@@ -178,7 +168,7 @@ fn traced(root: &Root, name: &str) -> Result<Option<Wanted>, BuildError> {
     };
     let family = format!("node_perf_{}_{}", word(subsystem), word(event));
     let help = format!("Passings of the kernel's tracepoint {name}.");
-    Ok(Some(Wanted { family, help, event: Event { kind: TRACEPOINTS, config } }))
+    Ok(Some(Wanted { family, help, event: Event::new(TRACEPOINTS, config) }))
 }
 
 /// CPUs as the flag has them: numbers and ranges between commas, ranges perhaps with a stride.
@@ -294,7 +284,7 @@ mod tests {
         std::fs::create_dir_all(&events).unwrap();
         std::fs::write(events.join("id"), "317\n").unwrap();
         let found = traced(&root, "sched:sched_process_exec").unwrap().unwrap();
-        assert_eq!(found.event, Event { kind: TRACEPOINTS, config: 317 });
+        assert_eq!(found.event, Event::new(TRACEPOINTS, 317));
         assert_eq!(found.family, "node_perf_sched_sched_process_exec");
         assert!(traced(&root, "sched:other").unwrap().is_none());
         for wrong in ["sched", "sched:", ":x", "a/b:c", "a:../c"] {
