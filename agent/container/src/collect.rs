@@ -1,6 +1,6 @@
 //! One scrape: find the cgroups, name them, read them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -10,6 +10,7 @@ use agent_procfs::Root;
 use crate::background::board::Wanted;
 use crate::background::disk::{self, DiskBoard};
 use crate::background::load::LoadBoard;
+use crate::background::monitoring::{self, MonitoringBoard};
 use crate::background::perf::PerfBoard;
 use crate::background::referenced::ReferencedBoard;
 use crate::background::tasks::{TaskBoard, TaskWalker};
@@ -62,6 +63,7 @@ pub(crate) struct Boards<'a> {
     pub(crate) tasks: &'a TaskBoard,
     pub(crate) referenced: &'a ReferencedBoard,
     pub(crate) perf: &'a PerfBoard,
+    pub(crate) monitoring: &'a MonitoringBoard,
 }
 
 /// A cgroup that is shown.
@@ -375,6 +377,9 @@ impl Collection {
             if self.config.counts_events() {
                 boards.perf.board.want(self.layout.clone(), self.perf_wanted(&wanted));
             }
+            if self.config.makes_groups() {
+                boards.monitoring.want(self.layout.clone(), self.monitoring_wanted(&wanted));
+            }
             self.asked = Some(state);
         }
         if self.config.sets.has(Set::CpuLoad) {
@@ -392,6 +397,9 @@ impl Collection {
         if self.config.counts_events() {
             boards.perf.board.signal.scraped(changed);
         }
+        if self.config.makes_groups() {
+            boards.monitoring.signal.scraped(changed);
+        }
     }
 
     /// Those that are shown, in the order in which there is room for them. The kernel counts for each what is below it.
@@ -404,6 +412,25 @@ impl Collection {
         let mut keys = wanted.to_vec();
         keys.sort_by_key(rank);
         self.wanted_of(&keys)
+    }
+
+    /// The containers that are shown, each with the cgroups below it that are no container's of their own.
+    fn monitoring_wanted(&self, wanted: &[Key]) -> Vec<monitoring::Wanted> {
+        let container = |key: &Key| {
+            let described = self.registry.get(*key).and_then(|known| known.described.as_ref());
+            let by_path = || self.tree.get(*key).and_then(|cgroup| cgroup.container.clone());
+            let id = described.map(|described| described.id.clone()).or_else(by_path)?;
+            Some((*key, monitoring::Wanted { id, paths: Vec::new() }))
+        };
+        let mut containers: BTreeMap<Key, _> = wanted.iter().filter_map(container).collect();
+        for key in self.tree.keys() {
+            let above = |key: &Key| self.registry.get(*key).and_then(|known| known.parent);
+            let nearest = std::iter::successors(Some(*key), above).find(|key| containers.contains_key(key));
+            if let Some((of, cgroup)) = nearest.and_then(|key| containers.get_mut(&key)).zip(self.tree.get(*key)) {
+                of.paths.push(cgroup.path.clone());
+            }
+        }
+        containers.into_values().collect()
     }
 
     fn load_wanted(&self, wanted: &[Key]) -> Vec<Wanted> {

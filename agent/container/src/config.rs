@@ -57,6 +57,10 @@ pub struct Config {
     pub load_reader: bool,
     /// After how many looks at referenced memory its marks are cleared; 0 for never (`--referenced_reset_interval`).
     pub referenced_reset_interval: u64,
+    /// Makes a monitoring group of resctrl for each container (`--container.resctrl-groups`).
+    pub resctrl_groups: bool,
+    /// How often tasks that came later are put into those groups; zero for never (`--resctrl_interval`).
+    pub resctrl_interval: Duration,
     /// Which events of CPUs and kernel are counted (`--perf_events_config`).
     pub perf_events: Arc<PerfEvents>,
     /// Which of cAdvisor's faults are reproduced (`--compat`).
@@ -90,6 +94,8 @@ impl Default for Config {
             series_limit: 10_000,
             load_reader: false,
             referenced_reset_interval: 0,
+            resctrl_groups: false,
+            resctrl_interval: Duration::ZERO,
             perf_events: Arc::default(),
             compat: Compat::default(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -102,6 +108,11 @@ impl Config {
     /// The folder of the cgroup hierarchies.
     pub fn cgroup_root(&self) -> PathBuf {
         self.cgroup_root.clone().unwrap_or_else(|| self.root.sys("fs/cgroup"))
+    }
+
+    /// Whether monitoring groups are made.
+    pub(crate) fn makes_groups(&self) -> bool {
+        self.sets.has(Set::Resctrl) && self.resctrl_groups
     }
 
     /// Whether events of CPUs and kernel are counted.

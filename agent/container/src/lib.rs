@@ -31,6 +31,7 @@ use parking_lot::Mutex;
 
 use background::disk::{DiskBoard, Walker};
 use background::load::{LoadBoard, Sampler};
+use background::monitoring::{MonitoringBoard, MonitoringKeeper, Mounted};
 use background::perf::{PerfBoard, PerfWalker};
 use background::referenced::{ReferencedBoard, ReferencedWalker};
 use background::tasks::{TaskBoard, TaskWalker};
@@ -88,6 +89,7 @@ struct Inner {
     tasks: Arc<TaskBoard>,
     referenced: Arc<ReferencedBoard>,
     perf: Arc<PerfBoard>,
+    monitoring: Arc<MonitoringBoard>,
     collection: Mutex<Collection>,
     history: Arc<History>,
     events: Arc<EventLog>,
@@ -104,6 +106,7 @@ impl Inner {
             tasks: &self.tasks,
             referenced: &self.referenced,
             perf: &self.perf,
+            monitoring: &self.monitoring,
         }
     }
 }
@@ -113,12 +116,14 @@ impl Drop for Inner {
         for task in self.following.get_mut().drain(..) {
             task.abort();
         }
-        // Not joined: a thread may be stuck in a file system that hangs.
+        // Not joined: a thread may be stuck in a file system that hangs. The one that has something to remove is waited
+        // for, a little.
         self.load.signal.stop();
         self.disk.signal.stop();
         self.tasks.signal.stop();
         self.referenced.signal.stop();
         self.perf.board.signal.stop();
+        self.monitoring.stop();
     }
 }
 
@@ -141,6 +146,7 @@ impl Containers {
             tasks: Arc::default(),
             referenced: Arc::default(),
             perf: Arc::default(),
+            monitoring: Arc::default(),
             collection: Mutex::new(collection),
             runtimes: Mutex::new(runtimes),
             following: Mutex::default(),
@@ -185,6 +191,12 @@ impl Containers {
             let walker = self.perf_walker();
             spawn("atalaia-perf", move || walker.run())?;
         }
+        let config = &self.inner.config;
+        if config.makes_groups() {
+            let board = self.inner.monitoring.clone();
+            let keeper = MonitoringKeeper::new(&config.root, board, Mounted, config.resctrl_interval);
+            spawn("atalaia-resctrl", move || keeper.run())?;
+        }
         Ok(())
     }
 
@@ -205,6 +217,9 @@ impl Containers {
         telling::put_costs(page, boards);
         if inner.config.counts_events() {
             telling::put_perf(page, boards.perf);
+        }
+        if inner.config.makes_groups() {
+            telling::put_monitoring(page, boards.monitoring);
         }
         inner.history.tell(page);
         inner.events.tell(page);

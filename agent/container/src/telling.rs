@@ -4,6 +4,7 @@ use std::time::UNIX_EPOCH;
 
 use agent_exposition::{Kind, Page};
 
+use crate::background::monitoring::MonitoringBoard;
 use crate::background::perf::PerfBoard;
 use crate::collect::{Boards, Collection};
 use crate::runtimes::{Failure, Post, View};
@@ -119,6 +120,24 @@ pub(crate) fn put_perf(page: &mut Page, perf: &PerfBoard) {
         Kind::Counter,
     );
     for (reason, count) in perf.refusals() {
+        page.sample(family, &[("reason", reason)], count as f64);
+    }
+}
+
+/// How the making of monitoring groups fares.
+pub(crate) fn put_monitoring(page: &mut Page, monitoring: &MonitoringBoard) {
+    page.single(
+        "atalaia_container_resctrl_groups",
+        "Monitoring groups that this agent made for containers.",
+        Kind::Gauge,
+        monitoring.groups.load(std::sync::atomic::Ordering::Relaxed) as f64,
+    );
+    let family = page.family(
+        "atalaia_container_resctrl_refused_total",
+        "Containers for which no monitoring group could be made, by reason.",
+        Kind::Counter,
+    );
+    for (reason, count) in monitoring.refusals() {
         page.sample(family, &[("reason", reason)], count as f64);
     }
 }

@@ -209,3 +209,25 @@ fn a_cgroup_that_vanishes_costs_only_itself() {
     assert_eq!(values(&text, "container_memory_usage_bytes", &[]).len(), before - 1);
     assert!(!text.contains(A));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn monitoring_groups_are_asked_for_and_their_lack_is_told() {
+    let machine = Machine::new();
+    machine.add_container(A);
+    let sets = Sets::from_flags("", "resctrl").unwrap();
+    let start = |resctrl_groups| {
+        let containers = Containers::new(Config { sets, resctrl_groups, ..machine.config() }).unwrap();
+        containers.start().unwrap();
+        containers
+    };
+    let reading = start(false);
+    assert!(!scrape(&reading).contains("atalaia_container_resctrl"), "it makes none, and says nothing");
+    let making = start(true);
+    let unavailable = ["reason=\"unavailable\""];
+    eventually("that nothing is mounted", || {
+        let page = scrape(&making);
+        let groups = values(&page, "atalaia_container_resctrl_groups", &[]);
+        let refused = values(&page, "atalaia_container_resctrl_refused_total", &unavailable);
+        ((groups, refused) == (vec![0.0], vec![1.0])).then_some(())
+    });
+}

@@ -183,6 +183,13 @@ fn containers() -> Vec<Arg> {
         .default_value("0")
         .value_parser(clap::value_parser!(u64)),
         value(
+            "resctrl_interval",
+            "DURATION",
+            "How often to put tasks that came later into groups of --container.resctrl-groups; 0 for never.",
+        )
+        .default_value("0")
+        .value_parser(ValueParser::new(duration)),
+        value(
             "perf_events_config",
             "FILE",
             "Events of CPUs and kernel to count for each container, in cAdvisor's JSON; needs CAP_PERFMON.",
@@ -207,6 +214,10 @@ fn containers() -> Vec<Arg> {
     args.push(go_switch("docker_only", "Only containers and the root, no slices, services and scopes."));
     args.push(go_switch("store_container_labels", "Store all labels of containers.").default_value("true"));
     args.push(go_switch("disable_root_cgroup_stats", "Leave the root cgroup out."));
+    args.push(go_switch(
+        "container.resctrl-groups",
+        "With the set resctrl, make a monitoring group for each container; writes to /sys/fs/resctrl.",
+    ));
     args.push(go_switch("enable_load_reader", "Look at all tasks for their states."));
     args.extend(CADVISOR_SWITCHES.iter().map(|name| go_switch(name, "Without effect.").hide(true)));
     args.extend(CADVISOR_VALUES.iter().map(|name| value(name, "VALUE", "Without effect.").hide(true)));

@@ -137,7 +137,6 @@ pub const CADVISOR_VALUES: &[&str] = &[
     "machine_id_file",
     "max_housekeeping_interval",
     "max_procs",
-    "resctrl_interval",
     "stderrthreshold",
     "storage_driver",
     "storage_driver_buffer_duration",

@@ -278,6 +278,8 @@ fn containers(matches: &ArgMatches, root: Root) -> Result<Containers, FlagError>
         series_limit: matches.get_one::<u32>("container.series-limit").copied().unwrap_or(0),
         load_reader: switch(matches, "enable_load_reader") == Some(true),
         referenced_reset_interval: matches.get_one::<u64>("referenced_reset_interval").copied().unwrap_or(0),
+        resctrl_groups: switch(matches, "container.resctrl-groups") == Some(true),
+        resctrl_interval: duration(matches, "resctrl_interval"),
         perf_events: Arc::new(perf_events),
         compat,
         revision: atalaia_agent::revision().to_owned(),
@@ -436,10 +438,12 @@ mod tests {
             "--env_metadata_whitelist=A_,B --docker_env_metadata_whitelist=C --containerd_env_metadata_whitelist=D \
              --container.series-limit=7 \
              --container.rename-label=tier=zone --container.rename-label name=container --enable_load_reader \
-             --referenced_reset_interval=5",
+             --referenced_reset_interval=5 --container.resctrl-groups --resctrl_interval=30s",
         );
         assert_eq!(given.labels.variables, ["A_", "B", "C", "D"]);
         assert_eq!(given.labels.renames, Renames::parse(["tier=zone", "name=container"]).unwrap());
+        assert_eq!((defaults.resctrl_groups, defaults.resctrl_interval), (false, Duration::ZERO));
+        assert_eq!((given.resctrl_groups, given.resctrl_interval), (true, Duration::from_secs(30)));
         assert_eq!((given.series_limit, given.load_reader, given.referenced_reset_interval), (7, true, 5));
     }
 

@@ -5,6 +5,7 @@
 pub(crate) mod board;
 pub(crate) mod disk;
 pub(crate) mod load;
+pub(crate) mod monitoring;
 mod pace;
 pub(crate) mod perf;
 pub(crate) mod referenced;

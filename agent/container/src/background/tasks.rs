@@ -180,7 +180,8 @@ pub(super) fn processes(buffer: &mut Vec<u8>, layout: &Layout, path: &str, most:
     list(buffer, layout, path, ["cgroup.procs", "cgroup.procs"], most)
 }
 
-fn tasks(buffer: &mut Vec<u8>, layout: &Layout, path: &str, most: usize) -> Option<Vec<u32>> {
+/// The tasks of a cgroup itself; nothing as with [`processes`].
+pub(super) fn tasks(buffer: &mut Vec<u8>, layout: &Layout, path: &str, most: usize) -> Option<Vec<u32>> {
     list(buffer, layout, path, ["tasks", "cgroup.threads"], most)
 }
 

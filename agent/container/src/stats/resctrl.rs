@@ -1,7 +1,7 @@
 //! Cache and memory bandwidth as the processor counts them, from the monitoring groups below `/sys/fs/resctrl`.
 //!
-//! Groups are only read. Container runtimes make them where they are told to (`mon_groups/<id>`), and cAdvisor did
-//! (`cadvisor-<path>`): a group is a container's when its name ends in the container's id. The root has that of the
+//! Here groups are only read. Container runtimes make them where they are told to (`mon_groups/<id>`), cAdvisor does
+//! (`cadvisor-<path>`), and so does `background/monitoring.rs` where it is asked to (`atalaia-<id>`): a group is a container's when its name ends in the container's id. The root has that of the
 //! machine's default group.
 
 use std::collections::HashMap;
@@ -74,11 +74,11 @@ impl Groups {
     }
 }
 
-fn is_named(path: &Path, names: &[&str]) -> bool {
+pub(crate) fn is_named(path: &Path, names: &[&str]) -> bool {
     path.file_name().and_then(|name| name.to_str()).is_some_and(|name| names.contains(&name))
 }
 
-fn folders(path: &Path) -> Vec<PathBuf> {
+pub(crate) fn folders(path: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(path).into_iter().flatten().flatten();
     let mut folders: Vec<_> = entries
         .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
