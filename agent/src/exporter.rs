@@ -17,6 +17,7 @@ const REVISION: &str = match option_env!("ATALAIA_REVISION") {
 pub struct Requests {
     ok: AtomicU64,
     bad_request: AtomicU64,
+    failed: AtomicU64,
     unavailable: AtomicU64,
 }
 
@@ -27,6 +28,8 @@ pub enum Answer {
     Ok,
     /// 400
     BadRequest,
+    /// 500
+    Failed,
     /// 503
     Unavailable,
 }
@@ -37,6 +40,7 @@ impl Requests {
         let counter = match answer {
             Answer::Ok => &self.ok,
             Answer::BadRequest => &self.bad_request,
+            Answer::Failed => &self.failed,
             Answer::Unavailable => &self.unavailable,
         };
         counter.fetch_add(1, Relaxed);
@@ -49,8 +53,16 @@ impl Requests {
             "Requests for metrics by status of the answer.",
             Kind::Counter,
         );
-        for (code, count) in [("200", &self.ok), ("400", &self.bad_request), ("503", &self.unavailable)] {
+        let codes = [("200", &self.ok), ("400", &self.bad_request), ("500", &self.failed), ("503", &self.unavailable)];
+        for (code, count) in codes {
             page.sample(total, &[("code", code)], count.load(Relaxed) as f64);
+        }
+        // What contradicts another family is left out by the collector that read it, and told there: so nothing can go
+        // wrong between collecting and printing.
+        let errors =
+            page.family("promhttp_metric_handler_errors_total", "Pages that could not be made.", Kind::Counter);
+        for (cause, count) in [("encoding", self.failed.load(Relaxed)), ("gathering", 0)] {
+            page.sample(errors, &[("cause", cause)], count as f64);
         }
         page.single(
             "promhttp_metric_handler_requests_in_flight",
@@ -125,6 +137,31 @@ pub fn add_reports(page: &mut Page, reports: &[Report], as_node_exporter: bool) 
         page.sample(outcome, &[("collector", report.collector), ("outcome", report.outcome.name())], 1.0);
         if report.outcome == Outcome::Stuck {
             page.sample(stuck, &[("collector", report.collector)], report.took.as_secs_f64());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_that_could_not_be_made_is_an_error() {
+        let requests = Requests::default();
+        for answer in [Answer::Ok, Answer::Failed, Answer::Failed] {
+            requests.count(answer);
+        }
+        let mut page = Page::new();
+        requests.add_to(&mut page, 1);
+        let mut text = String::new();
+        page.write(agent_exposition::Format::Text004, &mut text);
+        for line in [
+            "promhttp_metric_handler_requests_total{code=\"200\"} 1\n",
+            "promhttp_metric_handler_requests_total{code=\"500\"} 2\n",
+            "promhttp_metric_handler_errors_total{cause=\"encoding\"} 2\n",
+            "promhttp_metric_handler_errors_total{cause=\"gathering\"} 0\n",
+        ] {
+            assert!(text.contains(line), "{line} is not in {text}");
         }
     }
 }

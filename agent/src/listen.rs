@@ -28,6 +28,12 @@ pub enum ListenError {
         /// As typed.
         address: String,
     },
+    /// A socket between a virtual machine and its host, which node_exporter can listen on.
+    #[error("listen address {address:?}: vsock is not listened on here: use HOST:PORT, :PORT or unix:/PATH")]
+    Vsock {
+        /// As typed.
+        address: String,
+    },
     /// Something else has the name that the socket is to have.
     #[error("cannot listen on {address}: there is a file of that name, and it is no socket")]
     NoSocket {
@@ -49,6 +55,9 @@ pub enum ListenError {
 pub fn listen(address: &str) -> Result<TcpListener, ListenError> {
     let bind_error = |source| ListenError::Bind { address: address.to_owned(), source };
     let form_error = || ListenError::Form { address: address.to_owned() };
+    if address.starts_with("vsock:") {
+        return Err(ListenError::Vsock { address: address.to_owned() });
+    }
     let (host, port) = address.rsplit_once(':').ok_or_else(form_error)?;
     let port: u16 = port.parse().map_err(|_| form_error())?;
     let bound = if host.is_empty() {
@@ -85,9 +94,10 @@ mod tests {
 
     #[test]
     fn refuses_others() {
-        for address in ["", "9100", ":", ":x", ":99999", "localhost", "vsock://:9100", "[::1]"] {
+        for address in ["", "9100", ":", ":x", ":99999", "localhost", "[::1]"] {
             assert!(matches!(listen(address), Err(ListenError::Form { .. } | ListenError::Bind { .. })), "{address}");
         }
+        assert!(listen("vsock://:9100").unwrap_err().to_string().contains("use HOST:PORT, :PORT or unix:/PATH"));
         let first = listen("127.0.0.1:0").unwrap();
         let taken = first.local_addr().unwrap().to_string();
         assert_eq!(listen(&taken).unwrap_err().to_string(), format!("cannot listen on {taken}"));

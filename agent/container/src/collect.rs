@@ -15,7 +15,7 @@ use crate::background::perf::PerfBoard;
 use crate::background::referenced::ReferencedBoard;
 use crate::background::tasks::{TaskBoard, TaskWalker};
 use crate::catalogue::Metric;
-use crate::cgroups::{Cgroup, Controller, Desk, Key, Layout, Tree, Version};
+use crate::cgroups::{Cgroup, Controller, Desk, Key, Layout, Tree, Version, ids_are_foreign};
 use crate::compat::{Compat, Quirk};
 use crate::config::Config;
 use crate::history::{EventLog, Gathering};
@@ -100,8 +100,12 @@ impl Collection {
     /// Brings the list of cgroups and their names up to date.
     pub(crate) fn refresh(&mut self, view: &View) {
         if self.layout.hierarchies.is_empty() || self.layout_read.is_none_or(|read| read.elapsed() > LAYOUT_AGE) {
-            let layout = Layout::detect(&self.config.cgroup_root());
+            let mut layout = Layout::detect(&self.config.cgroup_root());
+            layout.hides_processes = ids_are_foreign(&self.config.root);
             if !layout.is_same(&self.layout) {
+                if layout.hides_processes {
+                    tracing::warn!("not in the machine's PID namespace: what is counted by processes is missing");
+                }
                 self.layout = Arc::new(layout);
                 self.tree.reset(&mut self.desk);
             }

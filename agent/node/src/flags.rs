@@ -1,7 +1,6 @@
 //! The flags that collectors take: what there is, for `--help` and for refusing the unknown, and what was typed.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 /// A flag of a collector, as `--help` lists it. The binary turns what is typed into [`Flags`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,53 +92,9 @@ impl Flags {
     }
 }
 
-/// A length of time as Go writes it, and so as node_exporter's flags and its web configuration take it: numbers with
-/// units, such as `5s`, `1.5s` or `1m30s`. `None` for anything else.
-pub fn duration(text: &str) -> Option<Duration> {
-    let mut rest = text;
-    let mut seconds = 0.0;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let (number, after) = rest.split_at_checked(digits)?;
-        let unit_end = after.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(after.len());
-        let (unit, after) = after.split_at_checked(unit_end)?;
-        let unit = match unit {
-            "ns" => 1e-9,
-            "us" | "µs" => 1e-6,
-            "ms" => 1e-3,
-            "s" => 1.0,
-            "m" => 60.0,
-            "h" => 3600.0,
-            _ => return None,
-        };
-        seconds += number.parse::<f64>().ok()? * unit;
-        rest = after;
-    }
-    if text.is_empty() { None } else { Duration::try_from_secs_f64(seconds).ok() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn durations() {
-        #[track_caller]
-        fn check(text: &str, want: Option<u64>) {
-            assert_eq!(duration(text), want.map(Duration::from_millis), "{text}");
-        }
-        check("5s", Some(5000));
-        check("500ms", Some(500));
-        check("1m30s", Some(90_000));
-        check("1.5s", Some(1500));
-        check("2h", Some(7_200_000));
-        check("", None);
-        check("5", None);
-        check("s", None);
-        check("5 s", None);
-        check("-5s", None);
-        check("5d", None);
-    }
 
     #[test]
     fn defaults_hold_until_a_flag_is_given() {

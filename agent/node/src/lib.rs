@@ -40,7 +40,7 @@ mod text_families;
 mod throttle;
 mod xfs_counters;
 
-pub use flags::{FlagKind, FlagSpec, Flags, duration};
+pub use flags::{FlagKind, FlagSpec, Flags};
 
 /// What a collector knows when it is built. Collectors built from clones of one context share what several of them
 /// read, so build all collectors of a process from one.

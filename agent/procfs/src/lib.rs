@@ -13,6 +13,7 @@ pub mod counter_lines;
 pub mod cpu_list;
 pub mod cpuinfo;
 pub mod diskstats;
+pub mod duration;
 pub mod file_nr;
 pub mod interrupts;
 pub mod ip_vs;

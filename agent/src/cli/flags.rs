@@ -283,18 +283,14 @@ fn go_switch(name: &'static str, help: &'static str) -> Arg {
 /// A duration of a tenth of a second to a day, as Go writes it.
 fn at_least_a_tenth(text: &str) -> Result<Duration, &'static str> {
     let right = "expected a duration from 100ms to 24h, such as 10s or 2m";
-    // Go puts no blanks between the parts and knows no days; both are harmless here.
-    let duration = humantime::parse_duration(text).map_err(|_| right)?;
+    let duration = agent_procfs::duration::parse(text).ok_or(right)?;
     let bounds = Duration::from_millis(100)..=Duration::from_secs(86_400);
     if bounds.contains(&duration) { Ok(duration) } else { Err(right) }
 }
 
 /// A length of time as Go writes it.
 fn duration(text: &str) -> Result<Duration, &'static str> {
-    match text {
-        "0" => Ok(Duration::ZERO),
-        _ => humantime::parse_duration(text).map_err(|_| "expected a duration such as 10m or 1h30m"),
-    }
+    agent_procfs::duration::parse(text).ok_or("expected a duration such as 10m or 1h30m")
 }
 
 /// What Go's `strconv.ParseBool` takes.

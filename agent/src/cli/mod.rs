@@ -2,6 +2,7 @@
 
 mod flags;
 mod foreign;
+mod mistake;
 mod push;
 
 use std::collections::BTreeSet;
@@ -17,10 +18,12 @@ use agent_node::{FlagKind, Flags};
 use agent_procfs::Root;
 use atalaia_agent::{CONTAINER, Settings, log};
 use clap::ArgMatches;
-use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use tracing_subscriber::filter::LevelFilter;
 
+pub use self::mistake::FlagError;
+use self::mistake::{explain, wrong};
 use crate::top;
 
 /// What the command line asks for.
@@ -44,15 +47,6 @@ pub struct Options {
     pub log_format: log::Format,
     /// Flags that were given, are known and do nothing.
     pub ignored: Vec<String>,
-}
-
-/// A command line that is wrong, in one line.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct FlagError(String);
-
-fn wrong<T>(text: impl Into<String>) -> Result<T, FlagError> {
-    Err(FlagError(text.into()))
 }
 
 /// Reads a command line without the program's name.
@@ -104,40 +98,6 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command, FlagE
 fn two_dashes(word: String) -> String {
     let long = word.starts_with('-') && !word.starts_with("--") && word != "-" && word != "-h";
     if long { format!("-{word}") } else { word }
-}
-
-/// A clap error in one line.
-fn explain(error: &clap::Error) -> String {
-    let text = |kind| match error.get(kind) {
-        Some(ContextValue::String(text)) => Some(text.clone()),
-        Some(ContextValue::Strings(texts)) => texts.first().cloned(),
-        _ => None,
-    };
-    let flag = text(ContextKind::InvalidArg).unwrap_or_default();
-    let name = flag.split([' ', '=', '[']).next().unwrap_or("").to_owned();
-    match error.kind() {
-        ErrorKind::UnknownArgument if !flag.starts_with('-') => {
-            format!("unexpected argument {flag:?}: flags are written --name=value (--help lists them)")
-        }
-        ErrorKind::UnknownArgument => match (foreign::instead_of(&flag), text(ContextKind::SuggestedArg)) {
-            (Some(instead), _) => format!("there is no flag {flag} any more: {instead}"),
-            (None, Some(near)) => format!("unknown flag {flag}: did you mean {near}? (--help lists all flags)"),
-            (None, None) => format!("unknown flag {flag} (--help lists all flags)"),
-        },
-        ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
-            let value = text(ContextKind::InvalidValue).unwrap_or_default();
-            let reason = match (error.get(ContextKind::ValidValue), Error::source(error)) {
-                (Some(ContextValue::Strings(valid)), _) if !valid.is_empty() => format!("one of {}", valid.join(", ")),
-                (_, Some(source)) => source.to_string(),
-                _ => "a value is needed".to_owned(),
-            };
-            format!("{name}={value}: {reason}")
-        }
-        _ => {
-            let rendered = error.to_string();
-            rendered.lines().next().unwrap_or("").trim_start_matches("error: ").to_owned()
-        }
-    }
 }
 
 /// The value of a flag that has a default.
@@ -241,17 +201,17 @@ fn containers(matches: &ArgMatches, root: Root) -> Result<Containers, FlagError>
         true => Sets::as_cadvisor(is_given(matches, "disable_metrics").then_some(disabled.as_str()), &enabled),
         false => Sets::from_flags(&disabled, &enabled),
     };
-    let sets = sets.map_err(|error| FlagError(format!("--disable_metrics or --enable_metrics: {error}")))?;
+    let sets = sets.map_err(|error| FlagError::new(format!("--disable_metrics or --enable_metrics: {error}")))?;
     let perf_events = match matches.get_one::<String>("perf_events_config").filter(|file| !file.is_empty()) {
         None => PerfEvents::default(),
         Some(file) => PerfEvents::load(Path::new(file), &root).map_err(|error| {
             let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
-            FlagError(format!("--perf_events_config: {error}{cause}"))
+            FlagError::new(format!("--perf_events_config: {error}{cause}"))
         })?,
     };
     let address = |flag| Some(text(matches, flag)).filter(|address| !address.is_empty());
     let renames = Renames::parse(texts(matches, "container.rename-label").iter().map(String::as_str));
-    let renames = renames.map_err(|error| FlagError(format!("--container.rename-label: {error}")))?;
+    let renames = renames.map_err(|error| FlagError::new(format!("--container.rename-label: {error}")))?;
     let variables = ["env_metadata_whitelist", "docker_env_metadata_whitelist", "containerd_env_metadata_whitelist"];
     let variables = variables.iter().flat_map(|flag| comma_separated(&text(matches, flag))).collect();
     Ok(Containers {
@@ -407,7 +367,8 @@ mod tests {
 
     #[test]
     fn cadvisors_command_line_is_understood() {
-        let options = ok("-docker_only -logtostderr=true --housekeeping_interval=10s --v=2 \
+        let options =
+            ok("-docker_only -logtostderr=true -storage_driver_kafka_ssl_verify --housekeeping_interval=10s --v=2 \
              --store_container_labels=false --whitelisted_container_labels=a,b --disable_metrics=disk,tcp \
              --raw_cgroup_prefix_whitelist=/system.slice --port=0 --listen_ip=127.0.0.1 --docker= \
              --podman=unix:///p.sock --containerd=/c.sock --containerd-namespace=default,moby \
@@ -425,7 +386,7 @@ mod tests {
         assert_eq!(options.settings.container_listen, ["127.0.0.1:0"]);
         assert_eq!(containers.housekeeping_interval, Duration::from_secs(10));
         assert_eq!(containers.storage_duration, Duration::from_secs(120));
-        assert_eq!(options.ignored, ["--logtostderr", "--v"]);
+        assert_eq!(options.ignored, ["--logtostderr", "--storage_driver_kafka_ssl_verify", "--v"]);
     }
 
     #[test]
@@ -488,6 +449,8 @@ mod tests {
         refused("--collector.netdev.ignored-devices=lo", "any more: use --collector.netdev.device-exclude");
         refused("--no-collector.gmond", "there is no flag --no-collector.gmond any more: Ganglia is no longer asked");
         refused("--collector.megacli.command", "any more: let storcli write a file for --collector.textfile.directory");
+        refused("--http_auth_file=users", "any more: put basic_auth_users into the file of --web.config.file");
+        refused("--help-man", "there is no flag --help-man any more: use --help");
         refused("--auth.user=me", "any more: put basic_auth_users into the file of --web.config.file");
         refused("--web.max-requests=many", "--web.max-requests=many: ");
         refused("--web.max-requests", "--web.max-requests");

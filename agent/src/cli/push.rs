@@ -91,8 +91,8 @@ fn credentials(matches: &ArgMatches) -> Result<Credentials, FlagError> {
 }
 
 fn duration(flag: &str, text: &str) -> Result<Duration, FlagError> {
-    match humantime::parse_duration(text) {
-        Ok(duration) if duration >= Duration::from_millis(100) => Ok(duration),
+    match agent_procfs::duration::parse(text) {
+        Some(duration) if duration >= Duration::from_millis(100) => Ok(duration),
         _ => wrong(format!("--{flag}={text}: a duration of at least 100ms is needed, such as 15s or 1m")),
     }
 }

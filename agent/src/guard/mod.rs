@@ -15,6 +15,7 @@ mod rate;
 mod tls;
 mod users;
 mod watch;
+mod words;
 
 use std::io::ErrorKind;
 use std::path::PathBuf;

@@ -11,7 +11,8 @@ use rustls::version::{TLS12, TLS13};
 use rustls::{RootCertStore, ServerConfig, SupportedCipherSuite, SupportedProtocolVersion};
 
 use super::clients::Clients;
-use super::config::{ClientAuth, Tls, Version, WebConfigError};
+use super::config::{ClientAuth, Tls, WebConfigError};
+use super::words::Version;
 
 /// Builds what handshakes are made with. Reads the files that are named; `path` is the configuration's own, for
 /// messages.

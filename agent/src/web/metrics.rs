@@ -196,7 +196,7 @@ pub(super) async fn answer(
     match Selection::from_query(&parameters, &page.names, &all) {
         Ok(selection) => {
             let response = page.clone().scrape(selection, Request::new(&headers)).await;
-            page.requests.count(Answer::Ok);
+            page.requests.count(if response.status().is_success() { Answer::Ok } else { Answer::Failed });
             response
         }
         Err(error) => {

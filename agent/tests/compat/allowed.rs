@@ -86,7 +86,6 @@ pub const ALLOWED: &[Entry] = &[
     ("go_*", Theirs, SELF),
     ("node_exporter_build_info", AllSeries, SELF),
     ("promhttp_*", AllSeries, SELF),
-    ("promhttp_metric_handler_errors_total", Theirs, "here nothing can go wrong with a page as a whole"),
     ("process_*", Values, SELF),
     ("node_scrape_collector_duration_seconds", Values, SELF),
     ("node_scrape_collector_success", Values, "some of theirs say 1 of a directory that is empty; atalaia_collector_outcome tells"),

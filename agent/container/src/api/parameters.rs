@@ -37,7 +37,7 @@ impl<'a> Parameters<'a> {
     /// As Go writes durations.
     pub(super) fn duration(self, name: &'static str) -> Result<Option<Duration>, ApiError> {
         let Some(value) = self.get(name) else { return Ok(None) };
-        match duration(value) {
+        match agent_procfs::duration::parse(value) {
             Some(duration) => Ok(Some(duration)),
             None => wrong(name, value, "a duration, such as 500ms, 10s or 1m30s"),
         }
@@ -56,33 +56,6 @@ impl<'a> Parameters<'a> {
 pub(super) fn wrong<T>(name: &str, value: &str, right: &'static str) -> Result<T, ApiError> {
     let value = value.chars().take(100).collect();
     Err(ApiError::Parameter { name: name.to_owned(), value, right })
-}
-
-/// `0`, or numbers with units one after the other: `1h2m3.5s`, `10ms`.
-fn duration(text: &str) -> Option<Duration> {
-    if text == "0" {
-        return Some(Duration::ZERO);
-    }
-    let mut rest = text;
-    let mut seconds = 0.0;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let (number, after) = rest.split_at(digits);
-        let unit = after.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(after.len());
-        let (unit, after) = after.split_at(unit);
-        let scale = match unit {
-            "h" => 3600.0,
-            "m" => 60.0,
-            "s" => 1.0,
-            "ms" => 1e-3,
-            "us" | "µs" | "μs" => 1e-6,
-            "ns" => 1e-9,
-            _ => return None,
-        };
-        seconds += number.parse::<f64>().ok()? * scale;
-        rest = after;
-    }
-    Duration::try_from_secs_f64(seconds).ok().filter(|_| !text.is_empty())
 }
 
 /// A request for one container's history in version 1: in the body, or as parameters of the same names.
@@ -130,21 +103,14 @@ impl InfoRequest {
 mod tests {
     use super::*;
 
-    #[track_caller]
-    fn check_duration(text: &str, want: Option<f64>) {
-        assert_eq!(duration(text).map(|d| d.as_secs_f64()), want, "{text}");
-    }
-
     #[test]
     fn durations() {
-        check_duration("0", Some(0.0));
-        check_duration("10s", Some(10.0));
-        check_duration("1m30s", Some(90.0));
-        check_duration("1.5h", Some(5400.0));
-        check_duration("500ms", Some(0.5));
-        for text in ["", "10", "s", "-1s", "1x", "1e9s", "99999999999999999999999h"] {
-            check_duration(text, None);
-        }
+        let query = [("max_age".to_owned(), "1m30s".to_owned()), ("interval".to_owned(), "10".to_owned())];
+        let parameters = Parameters(&query);
+        assert_eq!(parameters.duration("max_age").unwrap(), Some(Duration::from_secs(90)));
+        assert_eq!(parameters.duration("age").unwrap(), None);
+        let said = parameters.duration("interval").unwrap_err().to_string();
+        assert!(said.contains("parameter interval=10: expected a duration, such as 500ms"), "{said}");
     }
 
     #[track_caller]

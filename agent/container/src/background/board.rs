@@ -85,6 +85,11 @@ pub(crate) fn add_up<T: Clone>(
     sums
 }
 
+/// Those of which something may not be seen, and all above them: a sum without it would be a wrong figure.
+pub(crate) fn with_ancestors(unseen: &[Arc<str>]) -> impl Iterator<Item = &str> {
+    unseen.iter().flat_map(|path| ancestors(path).chain([&**path, "/"]))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,6 +98,7 @@ mod tests {
     fn paths_above() {
         assert_eq!(ancestors("/a/b/c").collect::<Vec<_>>(), ["/a/b", "/a"]);
         assert_eq!(ancestors("/a").count(), 0);
+        assert_eq!(with_ancestors(&["/a/b".into()]).collect::<Vec<_>>(), ["/a", "/a/b", "/"]);
     }
 
     #[test]

@@ -176,6 +176,9 @@ impl Sampler {
 
     /// What the tasks of the cgroup itself do; nothing where that cannot be read.
     fn states(&mut self, layout: &Layout, want: &Wanted, now: Instant) -> Option<States> {
+        if layout.hides_processes {
+            return None;
+        }
         let group = self.groups.entry(want.path.clone()).or_insert_with(|| Group::new(want.incarnation, now));
         self.open -= usize::from(group.file.is_some());
         if group.incarnation != want.incarnation {
@@ -403,6 +406,18 @@ mod tests {
         // Readable again: the first look is the average once more.
         case.tasks("a", &[(11, 'R')]);
         assert_eq!(case.look(1).get("/a"), Some(&1.0));
+    }
+
+    #[test]
+    fn lists_that_name_nobody_are_not_empty_ones() {
+        let mut case = Case::new();
+        case.tasks("a", &[]);
+        assert_eq!(case.look(0).get("/a"), Some(&0.0));
+        let (_, wanted) = case.board.wanted();
+        let mut layout = Layout::detect(&case.folder.path().join("cgroup"));
+        layout.hides_processes = true;
+        case.board.want(Arc::new(layout), wanted.to_vec());
+        assert_eq!(case.look(1), HashMap::from([("/".to_owned(), 3.0)]), "the machine's own is the kernel's word");
     }
 
     #[test]

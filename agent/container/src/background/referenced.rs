@@ -4,6 +4,9 @@
 //! with a large one. So this is done only where the set is on, on this thread, process after process and never two at
 //! once, for at most a hundredth of one CPU. Pages are marked as untouched again (`clear_refs`) after every n-th look
 //! when `--referenced_reset_interval` says so, and otherwise never: then the figure is what was touched ever.
+//!
+//! To see the pages of a process of another user, or with more rights, takes `CAP_SYS_PTRACE`. Where those of one may not
+//! be seen, its cgroup and those above it have no figure.
 
 use std::collections::HashMap;
 use std::fs::OpenOptions;
@@ -12,11 +15,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent_procfs::{Root, process};
+use rustix::io::Errno;
 
 use super::Budget;
-use super::board::{Board, add_up};
+use super::board::{Board, add_up, with_ancestors};
 use super::tasks::processes;
-use crate::cgroups::read_in;
+use crate::cgroups::try_read_in;
 
 const PAUSE: Duration = Duration::from_secs(15);
 /// Share of one CPU.
@@ -57,11 +61,12 @@ impl ReferencedWalker {
         self.looks += 1;
         let resets = self.reset_every > 0 && self.looks.is_multiple_of(self.reset_every);
         let mut own = HashMap::with_capacity(wanted.len());
+        let mut unseen = Vec::new();
         for want in wanted.iter() {
             let Some(all) = processes(&mut self.buffer, &layout, &want.path, MOST) else { continue };
-            let mut sum = 0_u64;
+            let mut sum = Some(0_u64);
             for pid in all {
-                sum = sum.saturating_add(self.referenced(pid).unwrap_or(0));
+                sum = sum.zip(self.referenced(pid)).map(|(sum, more)| sum.saturating_add(more));
                 if resets {
                     self.reset(pid);
                 }
@@ -70,18 +75,32 @@ impl ReferencedWalker {
                     return;
                 }
             }
-            own.insert(want.path.clone(), sum);
+            match sum {
+                Some(sum) => drop(own.insert(want.path.clone(), sum)),
+                None => unseen.push(want.path.clone()),
+            }
         }
-        board.tell(add_up(&wanted, &own, |sum, more| *sum = sum.saturating_add(*more)));
+        let mut sums = add_up(&wanted, &own, |sum, more| *sum = sum.saturating_add(*more));
+        sums.retain(|path, _| !with_ancestors(&unseen).any(|unseen| unseen == &**path));
+        board.tell(sums);
     }
 
-    /// `smaps_rollup` is the sum of `smaps`, since Linux 4.14.
+    /// `smaps_rollup` is the sum of `smaps`, since Linux 4.14. Nothing where it may not be seen; 0 for a process that has
+    /// ended, and for a thread of the kernel's, which has no memory of its own.
     fn referenced(&mut self, pid: u32) -> Option<u64> {
         let folder = self.root.procfs.join(pid.to_string());
-        ["smaps_rollup", "smaps"].into_iter().find_map(|file| {
-            let length = read_in(rustix::fs::CWD, folder.join(file), &mut self.buffer, true)?;
-            process::referenced(self.buffer.get(..length)?)
-        })
+        for file in ["smaps_rollup", "smaps"] {
+            match try_read_in(rustix::fs::CWD, folder.join(file), &mut self.buffer, true) {
+                Ok(length) => {
+                    if let Some(bytes) = self.buffer.get(..length).and_then(process::referenced) {
+                        return Some(bytes);
+                    }
+                }
+                Err(Errno::NOENT | Errno::SRCH) => {}
+                Err(_) => return None,
+            }
+        }
+        Some(0)
     }
 
     /// 1 stands for all pages. A process that has ended has none.
@@ -126,6 +145,13 @@ mod tests {
         assert_eq!((bytes, marked().as_str()), ((Some(13 << 10), Some(8 << 10)), ""));
         walker.look();
         assert_eq!(marked(), "1");
+
+        // As a file that may not be read: neither can be.
+        fs::create_dir_all(folder.path().join("proc/21/smaps_rollup")).unwrap();
+        write("cgroup/a/b/cgroup.procs", "20\n21\n");
+        walker.look();
+        let told = board.with_found(|found| (found.get("/a").copied(), found.get("/a/b").copied()));
+        assert_eq!(told, (None, None), "no figure without the part that is not seen");
 
         write("proc/10/clear_refs", "");
         let mut never = ReferencedWalker::new(&root, board, 0);

@@ -2,7 +2,8 @@
 //!
 //! A look at all processes can take long on a machine with many, so it is done on this thread, for at most a fiftieth of
 //! one CPU, and a scrape shows the last result. A cgroup with more processes or tasks than the bound has no figure, and
-//! neither has one of whose processes something may not be read.
+//! neither has one of whose processes something may not be read, nor those above it: to see what files a process has
+//! open takes its user's rights or `CAP_DAC_READ_SEARCH`, to see which of them are sockets `CAP_SYS_PTRACE` besides.
 //!
 //! The scheduler's figures are of tasks, and end with them: what a task had when it was last seen is kept, so that the
 //! sum only grows. A task that lived between two looks is missed.
@@ -18,7 +19,7 @@ use rustix::fs::{Dir, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::Budget;
-use super::board::{Board, Wanted, add_up};
+use super::board::{Board, Wanted, add_up, with_ancestors};
 use super::load::relative;
 use crate::cgroups::{Controller, Layout, read_in};
 use crate::compat::{Compat, Quirk};
@@ -33,15 +34,19 @@ const MOST: usize = 32_768;
 /// What was found of a cgroup.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Found {
-    /// Open files, and of them sockets.
-    pub(crate) files: Option<(u64, u64)>,
+    /// Open files.
+    pub(crate) files: Option<u64>,
+    /// Those of them that are sockets.
+    pub(crate) sockets: Option<u64>,
     pub(crate) scheduled: Option<Scheduled>,
 }
 
 impl Found {
     fn add(&mut self, other: &Self) {
-        if let (Some(ours), Some(theirs)) = (&mut self.files, other.files) {
-            *ours = (ours.0 + theirs.0, ours.1 + theirs.1);
+        for (ours, theirs) in [(&mut self.files, other.files), (&mut self.sockets, other.sockets)] {
+            if let (Some(ours), Some(theirs)) = (ours, theirs) {
+                *ours += theirs;
+            }
         }
         if let (Some(ours), Some(theirs)) = (&mut self.scheduled, &other.scheduled) {
             add_scheduled(ours, theirs);
@@ -100,14 +105,20 @@ impl TaskWalker {
         let (layout, wanted) = board.wanted();
         let mut budget = Budget::new(&board.signal, &board.cost, BUDGET);
         let mut own = HashMap::with_capacity(wanted.len());
+        let (mut unseen_files, mut unseen_sockets) = (Vec::new(), Vec::new());
         for want in wanted.iter() {
-            let files = if self.sets.has(Set::ProcessFiles) {
-                self.processes(&layout, &want.path).and_then(|all| self.files(&all, &mut budget))
-            } else {
-                None
-            };
-            let scheduled = if self.sets.has(Set::Sched) { self.scheduled(&layout, want, &mut budget) } else { None };
-            own.insert(want.path.clone(), Found { files, scheduled });
+            let mut found = Found::default();
+            if self.sets.has(Set::ProcessFiles)
+                && let Some(all) = self.processes(&layout, &want.path)
+            {
+                (found.files, found.sockets) = self.files(&all, &mut budget);
+                unseen_files.extend(found.files.is_none().then(|| want.path.clone()));
+                unseen_sockets.extend(found.sockets.is_none().then(|| want.path.clone()));
+            }
+            if self.sets.has(Set::Sched) {
+                found.scheduled = self.scheduled(&layout, want, &mut budget);
+            }
+            own.insert(want.path.clone(), found);
             if board.signal.is_stopped() {
                 return;
             }
@@ -116,7 +127,18 @@ impl TaskWalker {
         let mut found = add_up(&wanted, &own, Found::add);
         if self.compat.has(Quirk::OwnProcesses) {
             for (path, sum) in &mut found {
-                sum.files = own.get(path).and_then(|own| own.files);
+                (sum.files, sum.sockets) = own.get(path).map_or((None, None), |own| (own.files, own.sockets));
+            }
+        } else {
+            for path in with_ancestors(&unseen_files) {
+                if let Some(sum) = found.get_mut(path) {
+                    sum.files = None;
+                }
+            }
+            for path in with_ancestors(&unseen_sockets) {
+                if let Some(sum) = found.get_mut(path) {
+                    sum.sockets = None;
+                }
             }
         }
         board.tell(found);
@@ -128,18 +150,21 @@ impl TaskWalker {
         processes(&mut self.buffer, layout, path, MOST)
     }
 
-    /// Open files and sockets of all processes; nothing where those of one may not be seen.
-    fn files(&mut self, processes: &[u32], budget: &mut Budget<'_>) -> Option<(u64, u64)> {
-        let mut sum = (0, 0);
+    /// Open files of all processes, and how many of them are sockets; nothing of what may not be seen of one.
+    fn files(&mut self, processes: &[u32], budget: &mut Budget<'_>) -> (Option<u64>, Option<u64>) {
+        let (mut all, mut all_sockets) = (0, Some(0));
         for pid in processes {
             match open_files(&self.root.proc(format!("{pid}/fd")), budget) {
-                Ok((files, sockets)) => sum = (sum.0 + files, sum.1 + sockets),
+                Ok((files, sockets)) => {
+                    all += files;
+                    all_sockets = all_sockets.zip(sockets).map(|(sum, more)| sum + more);
+                }
                 // It has ended meanwhile.
                 Err(Errno::NOENT | Errno::SRCH) => {}
-                Err(_) => return None,
+                Err(_) => return (None, None),
             }
         }
-        Some(sum)
+        (Some(all), all_sockets)
     }
 
     fn scheduled(&mut self, layout: &Layout, want: &Wanted, budget: &mut Budget<'_>) -> Option<Scheduled> {
@@ -175,7 +200,7 @@ impl TaskWalker {
     }
 }
 
-/// The processes of a cgroup itself; nothing where the list cannot be read or is longer than the bound.
+/// The processes of a cgroup itself; nothing where the list cannot be read, names nobody or is longer than the bound.
 pub(super) fn processes(buffer: &mut Vec<u8>, layout: &Layout, path: &str, most: usize) -> Option<Vec<u32>> {
     list(buffer, layout, path, ["cgroup.procs", "cgroup.procs"], most)
 }
@@ -186,6 +211,9 @@ pub(super) fn tasks(buffer: &mut Vec<u8>, layout: &Layout, path: &str, most: usi
 }
 
 fn list(buffer: &mut Vec<u8>, layout: &Layout, path: &str, files: [&str; 2], most: usize) -> Option<Vec<u32>> {
+    if layout.hides_processes {
+        return None;
+    }
     let [v1, v2] = files;
     let of_v1 = [Controller::Cpu, Controller::Cpuacct, Controller::Pids].into_iter().find_map(|c| layout.v1(c));
     let (at, file) = match of_v1 {
@@ -198,11 +226,11 @@ fn list(buffer: &mut Vec<u8>, layout: &Layout, path: &str, files: [&str; 2], mos
     (ids.len() <= most).then_some(ids)
 }
 
-/// How many entries there are, and how many of them are sockets.
-fn open_files(folder: &Path, budget: &mut Budget<'_>) -> Result<(u64, u64), Errno> {
+/// How many entries there are, and how many of them are sockets, if that may be seen.
+fn open_files(folder: &Path, budget: &mut Budget<'_>) -> Result<(u64, Option<u64>), Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let dir = rustix::fs::open(folder, flags, Mode::empty())?;
-    let (mut files, mut sockets) = (0, 0);
+    let (mut files, mut sockets) = (0, Some(0));
     let mut target = Vec::new();
     for entry in Dir::read_from(&dir)? {
         let entry = entry?;
@@ -211,10 +239,15 @@ fn open_files(folder: &Path, budget: &mut Budget<'_>) -> Result<(u64, u64), Errn
         }
         budget.step();
         files += 1;
-        // One that was closed meanwhile still counts as seen.
-        if let Ok(link) = rustix::fs::readlinkat(&dir, entry.file_name(), std::mem::take(&mut target)) {
-            sockets += u64::from(link.as_bytes().starts_with(b"socket:"));
-            target = link.into_bytes();
+        match rustix::fs::readlinkat(&dir, entry.file_name(), std::mem::take(&mut target)) {
+            Ok(link) => {
+                let is_socket = link.as_bytes().starts_with(b"socket:");
+                sockets = sockets.map(|sockets| sockets + u64::from(is_socket));
+                target = link.into_bytes();
+            }
+            // One that was closed meanwhile still counts as seen.
+            Err(Errno::NOENT | Errno::SRCH) => {}
+            Err(_) => sockets = None,
         }
     }
     Ok((files, sockets))
@@ -311,14 +344,22 @@ mod tests {
         case.open(10, &["/dev/null", "socket:[1]", "anon_inode:[eventpoll]"]);
         case.open(11, &["socket:[1]", "/socket:x"]);
         case.open(20, &["socket:[2]"]);
-        assert_eq!(case.look("/a").files, Some((6, 3)));
-        assert_eq!(case.look("/a/b").files, Some((1, 1)), "one that has ended costs nothing");
+        let open = |found: Found| (found.files, found.sockets);
+        assert_eq!(open(case.look("/a")), (Some(6), Some(3)));
+        assert_eq!(open(case.look("/a/b")), (Some(1), Some(1)), "one that has ended costs nothing");
+        // As a link that may not be read: neither can be.
+        case.write("proc/20/fd/9", "");
+        assert_eq!(open(case.look("/a/b")), (Some(2), None), "no figure where there may be more sockets");
+        assert_eq!(open(case.look("/a")), (Some(7), None), "nor above it");
+        fs::remove_dir_all(case.folder.path().join("proc/20/fd")).unwrap();
+        case.write("proc/20/fd", "");
+        assert_eq!(open(case.look("/a")), (None, None));
         let mut own = Case::new(Compat::default().with(Quirk::OwnProcesses));
         own.tasks("a", &[10], &[]);
         own.tasks("a/b", &[20], &[]);
         own.open(10, &["/dev/null"]);
         own.open(20, &["/dev/null"]);
-        assert_eq!(own.look("/a").files, Some((1, 0)));
+        assert_eq!(own.look("/a").files, Some(1));
     }
 
     #[test]
@@ -329,5 +370,13 @@ mod tests {
         assert_eq!(case.look("/a").files, None);
         fs::remove_file(case.folder.path().join("cgroup/a/b/cgroup.threads")).unwrap();
         assert_eq!(case.look("/a/b").scheduled, None);
+
+        let (_, wanted) = case.walker.board.wanted();
+        case.tasks("a", &[], &[]);
+        assert_eq!(case.look("/a"), Found { files: Some(0), sockets: Some(0), scheduled: Some(Scheduled::default()) });
+        let mut layout = Layout::detect(&case.folder.path().join("cgroup"));
+        layout.hides_processes = true;
+        case.walker.board.want(Arc::new(layout), wanted.to_vec());
+        assert_eq!(case.look("/a"), Found::default(), "a list that names nobody is not an empty one");
     }
 }

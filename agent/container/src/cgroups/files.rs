@@ -273,8 +273,18 @@ pub(crate) fn read_in(
     buffer: &mut Vec<u8>,
     several_records: bool,
 ) -> Option<usize> {
-    let fd = rustix::fs::openat(dir, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
-    fill(&fd, buffer, several_records).ok()
+    try_read_in(dir, path, buffer, several_records).ok()
+}
+
+/// The same, for who must know why a file cannot be read.
+pub(crate) fn try_read_in(
+    dir: impl std::os::fd::AsFd,
+    path: impl rustix::path::Arg,
+    buffer: &mut Vec<u8>,
+    several_records: bool,
+) -> Result<usize, Errno> {
+    let fd = rustix::fs::openat(dir, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    fill(&fd, buffer, several_records)
 }
 
 /// Reads from the start to the end. The kernel gives a file of a single record whole if the buffer has room for it;

@@ -53,6 +53,8 @@ pub(crate) struct Hierarchy {
 #[derive(Debug, Default)]
 pub(crate) struct Layout {
     pub(crate) hierarchies: Vec<Hierarchy>,
+    /// Whether the lists of processes and tasks name nobody; see [`super::ids_are_foreign`].
+    pub(crate) hides_processes: bool,
     /// What was found, to see when mounts have changed.
     found: Vec<(PathBuf, u64, u64)>,
     /// Version 1's hierarchy of `perf_event`, which has no files of interest, with its device and inode.

@@ -6,7 +6,9 @@
 mod files;
 mod layout;
 mod tree;
+mod visibility;
 
-pub(crate) use files::{Desk, File, Named, read_in};
+pub(crate) use files::{Desk, File, Named, read_in, try_read_in};
 pub(crate) use layout::{Controller, Layout, Version};
 pub(crate) use tree::{Cgroup, Key, Tree};
+pub(crate) use visibility::ids_are_foreign;

@@ -10,6 +10,7 @@ mod grpc;
 mod messages;
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -23,7 +24,7 @@ use self::grpc::{Answers, Channel};
 use self::messages::{
     ContainerAnswer, Empty, Envelope, GetRequest, ListRequest, NamespaceList, Task, TaskList, Version,
 };
-use super::{Built, Engine, Failure, Post, Rate, Runtime, Spec, View, follow};
+use super::{Built, Engine, Failure, Post, Rate, Runtime, Spec, View, follow, socket_path};
 use crate::Error;
 use crate::config::Config;
 
@@ -53,11 +54,8 @@ const TOPICS: &[&str] = &[
 
 fn build(config: &Config) -> Result<Built, Error> {
     let Some(address) = &config.containerd else { return Ok(None) };
-    let socket = PathBuf::from(address.strip_prefix("unix://").unwrap_or(address));
-    if !socket.is_absolute() {
-        let reason = "expected the path of a socket, as in /run/containerd/containerd.sock";
-        return Err(Error::Address { runtime: SPEC.name, address: address.clone(), reason });
-    }
+    let socket =
+        socket_path(SPEC.name, address, "expected the path of a socket, as in /run/containerd/containerd.sock")?;
     let (namespaces, variables) = (config.containerd_namespaces.clone(), config.labels.variables.clone());
     Ok(Some(Box::new(Containerd { socket, namespaces, variables, book: Book::new(config.stopped_for) })))
 }
@@ -82,16 +80,7 @@ impl Engine for Containerd {
         Some(self.socket.clone())
     }
 
-    async fn session(&mut self, post: &Post) -> Failure {
-        match self.run(post).await {
-            Ok(never) => match never {},
-            Err(failure) => failure,
-        }
-    }
-}
-
-impl Containerd {
-    async fn run(&mut self, post: &Post) -> Result<std::convert::Infallible, Failure> {
+    async fn session(&mut self, post: &Post) -> Result<Infallible, Failure> {
         let mut channel = within(Channel::connect(&self.socket)).await?;
         // Before the list, so that nothing is lost between the two.
         let mut events = self.events(&mut channel).await?;
@@ -120,7 +109,9 @@ impl Containerd {
             }
         }
     }
+}
 
+impl Containerd {
     async fn events(&self, channel: &mut Channel) -> Result<Answers<Envelope>, Failure> {
         let topics = TOPICS.iter().map(|topic| format!("topic==\"{topic}\""));
         let filters = match self.watches_all() {

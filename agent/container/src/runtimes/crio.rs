@@ -4,6 +4,7 @@
 //! that a scrape found and nobody has named yet. How containers end it does not tell.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::convert::Infallible;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -17,7 +18,7 @@ use tokio::net::UnixStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::{Built, Described, Engine, Failure, Network, Post, Runtime, Snapshot, Spec, View, follow};
+use super::{Built, Described, Engine, Failure, Network, Post, Runtime, Snapshot, Spec, View, follow, socket_path};
 use crate::Error;
 use crate::config::Config;
 use crate::described::{Life, Place, State};
@@ -35,11 +36,7 @@ const SANDBOX: &str = "POD";
 
 fn build(config: &Config) -> Result<Built, Error> {
     let Some(address) = &config.crio else { return Ok(None) };
-    let socket = PathBuf::from(address.strip_prefix("unix://").unwrap_or(address));
-    if !socket.is_absolute() {
-        let reason = "expected the path of a socket, as in /var/run/crio/crio.sock";
-        return Err(Error::Address { runtime: SPEC.name, address: address.clone(), reason });
-    }
+    let socket = socket_path(SPEC.name, address, "expected the path of a socket, as in /var/run/crio/crio.sock")?;
     let deadline = if config.crio_timeout.is_zero() { DEADLINE } else { config.crio_timeout };
     Ok(Some(Box::new(Crio { socket, deadline, wanted: None, known: HashMap::new() })))
 }
@@ -65,16 +62,7 @@ impl Engine for Crio {
         Some(self.socket.clone())
     }
 
-    async fn session(&mut self, post: &Post) -> Failure {
-        match self.run(post).await {
-            Ok(never) => match never {},
-            Err(failure) => failure,
-        }
-    }
-}
-
-impl Crio {
-    async fn run(&mut self, post: &Post) -> Result<std::convert::Infallible, Failure> {
+    async fn session(&mut self, post: &Post) -> Result<Infallible, Failure> {
         let _: Info = self.get("/info").await?;
         post.connected(true);
         let mut unknown = BTreeSet::new();
@@ -100,7 +88,9 @@ impl Crio {
             }
         }
     }
+}
 
+impl Crio {
     async fn get<A: for<'a> Deserialize<'a>>(&self, path: &str) -> Result<A, Failure> {
         match timeout(self.deadline, self.read(path)).await {
             Ok(body) => serde_json::from_slice(&body?).map_err(|_| Failure::Protocol),

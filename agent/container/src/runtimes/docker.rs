@@ -6,9 +6,11 @@
 
 mod book;
 mod files;
+mod status;
 mod transport;
 
 use std::collections::{BTreeSet, HashMap};
+use std::convert::Infallible;
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -97,11 +99,8 @@ impl Engine for Client {
         }
     }
 
-    async fn session(&mut self, post: &Post) -> Failure {
-        match Session::open(self, post).await {
-            Ok(mut session) => session.follow().await,
-            Err(failure) => failure,
-        }
+    async fn session(&mut self, post: &Post) -> Result<Infallible, Failure> {
+        Err(Session::open(self, post).await?.follow().await)
     }
 }
 

@@ -10,6 +10,7 @@ mod docker;
 mod podman;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -55,13 +56,22 @@ pub(crate) trait Runtime: Send {
     fn watch(self: Box<Self>, view: Arc<View>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 }
 
+/// The path of a socket that may be written as a URL; `expected` says what would be right.
+fn socket_path(runtime: &'static str, address: &str, expected: &'static str) -> Result<PathBuf, Error> {
+    let path = PathBuf::from(address.strip_prefix("unix://").unwrap_or(address));
+    if path.is_absolute() {
+        return Ok(path);
+    }
+    Err(Error::Address { runtime, address: address.to_owned(), reason: expected })
+}
+
 /// One engine at one address.
 pub(crate) trait Engine: Send {
     /// Its socket, if most machines do not have one: as long as it was never there nothing has failed.
     fn awaited_socket(&self) -> Option<PathBuf>;
 
     /// From connecting until something fails. What is known is kept for the next session.
-    fn session(&mut self, post: &Post) -> impl Future<Output = Failure> + Send;
+    fn session(&mut self, post: &Post) -> impl Future<Output = Result<Infallible, Failure>> + Send;
 }
 
 /// Follows an engine for ever, session after session.
@@ -75,7 +85,7 @@ pub(crate) async fn follow(mut engine: impl Engine, post: Opened) {
             continue;
         }
         let begun = Instant::now();
-        let failure = engine.session(&post).await;
+        let Err(failure) = engine.session(&post).await;
         let was_connected = post.telling().connected;
         post.connected(false);
         post.failed(failure);

@@ -57,13 +57,16 @@ pub(crate) fn file(layout: &Layout) -> File {
     }
 }
 
-/// Counts the processes, and looks for one of them.
+/// Counts the processes, and looks for one of them. Nothing where they cannot be told.
 pub(crate) fn processes(
     layout: &Layout,
     desk: &mut Desk,
     cgroup: &mut Cgroup,
     wanted: Option<u32>,
 ) -> Option<Processes> {
+    if layout.hides_processes {
+        return None;
+    }
     let text = desk.read(layout, cgroup, file(layout))?;
     Some(cgroup::pids(text).fold(Processes::default(), |processes, pid| Processes {
         count: processes.count + 1,

@@ -45,8 +45,8 @@ fn put_states(sheet: &mut Sheet<'_>, labels: SharedId, states: &crate::backgroun
 }
 
 pub(crate) fn put_tasks(sheet: &mut Sheet<'_>, labels: SharedId, found: &Found) {
-    sheet.put_some(Metric::FileDescriptors, labels, found.files.map(|(files, _)| files));
-    sheet.put_some(Metric::Sockets, labels, found.files.map(|(_, sockets)| sockets));
+    sheet.put_some(Metric::FileDescriptors, labels, found.files);
+    sheet.put_some(Metric::Sockets, labels, found.sockets);
     if let Some(scheduled) = found.scheduled {
         sheet.put_nanos(Metric::SchedRun, labels, Some(scheduled.running_ns));
         sheet.put_nanos(Metric::SchedWait, labels, Some(scheduled.waiting_ns));

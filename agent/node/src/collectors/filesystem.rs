@@ -89,7 +89,7 @@ fn build(context: &Context) -> Result<Box<dyn Collector>, BuildError> {
 
 fn mount_timeout(flags: &Flags) -> Result<Duration, BuildError> {
     let value = flags.value(&MOUNT_TIMEOUT).unwrap_or_default();
-    crate::flags::duration(value).ok_or_else(|| BuildError {
+    agent_procfs::duration::parse(value).filter(|time| !time.is_zero()).ok_or_else(|| BuildError {
         flag: MOUNT_TIMEOUT.name.to_owned(),
         value: value.to_owned(),
         reason: "expected a time such as 5s, 500ms or 1m30s".to_owned(),

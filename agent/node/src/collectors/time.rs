@@ -1,6 +1,6 @@
 //! The clock of this machine: the time, the time zone and the clock sources.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use agent_exposition::{Kind, Page};
@@ -16,7 +16,9 @@ pub const SPEC: Spec = Spec {
     help: "Time, time zone and clock sources.",
     default_on: true,
     flags: &[],
-    build: |context| Ok(Box::new(Time { zone: local_zone(), clock_sources: ClockSources::find(&context.root) })),
+    build: |context| {
+        Ok(Box::new(Time { zone: local_zone(&context.root), clock_sources: ClockSources::find(&context.root) }))
+    },
 };
 
 struct Time {
@@ -43,13 +45,24 @@ impl Collector for Time {
 
 /// The zone that `TZ` names, or the machine's. It is UTC when `TZ` is empty or names nothing known, and when the
 /// machine has no zone, as it is for any program of this process.
-fn local_zone() -> TimeZone {
+fn local_zone(root: &Root) -> TimeZone {
+    let utc = || TimeZone::from_posix_tz("UTC0").unwrap_or_else(|_| TimeZone::utc());
     let zone = match std::env::var("TZ").as_deref() {
-        Err(_) => TimeZone::local(),
-        Ok("") => Ok(TimeZone::utc()),
-        Ok(name) => TimeZone::from_posix_tz(name),
+        Err(_) => zone_of_machine(&root.rootfs),
+        Ok("") => None,
+        Ok(name) => TimeZone::from_posix_tz(name).ok(),
     };
-    zone.unwrap_or_else(|_| TimeZone::utc())
+    zone.unwrap_or_else(utc)
+}
+
+/// From the machine's own `/etc/localtime`, where it is mounted too: a link, mostly, that is meant from its root on.
+fn zone_of_machine(rootfs: &Path) -> Option<TimeZone> {
+    let file = rootfs.join("etc/localtime");
+    let file = match std::fs::read_link(&file) {
+        Ok(target) if target.is_absolute() => rootfs.join(target.strip_prefix("/").ok()?),
+        _ => file,
+    };
+    TimeZone::from_tz_data(&std::fs::read(file).ok()?).ok()
 }
 
 /// A directory `clocksourceN`.
@@ -88,4 +101,35 @@ impl ClockSources {
 
 fn words(bytes: &[u8]) -> impl Iterator<Item = &str> {
     str::from_utf8(bytes).unwrap_or_default().split_ascii_whitespace()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file of a zone that is always three hours ahead.
+    fn zone_file() -> Vec<u8> {
+        let mut block = b"TZif2".to_vec();
+        block.extend([0; 15]);
+        // How many there are of six things: one kind of time, with a name of four bytes.
+        block.extend([0_u32, 0, 0, 0, 1, 4].iter().flat_map(|count| count.to_be_bytes()));
+        block.extend(10_800_i32.to_be_bytes());
+        block.extend([0, 0]);
+        block.extend(b"XYZ\0");
+        [&block[..], &block[..], b"\nXYZ-3\n"].concat()
+    }
+
+    #[test]
+    fn the_zone_is_the_machines_and_not_that_of_the_container() {
+        let rootfs = tempfile::tempdir().unwrap();
+        assert!(zone_of_machine(rootfs.path()).is_none());
+        for folder in ["etc", "usr/share/zoneinfo"] {
+            std::fs::create_dir_all(rootfs.path().join(folder)).unwrap();
+        }
+        std::fs::write(rootfs.path().join("usr/share/zoneinfo/Xyz"), zone_file()).unwrap();
+        std::os::unix::fs::symlink("/usr/share/zoneinfo/Xyz", rootfs.path().join("etc/localtime")).unwrap();
+        let zone = zone_of_machine(rootfs.path()).unwrap();
+        let now = zone.find_local_time_type(0).unwrap();
+        assert_eq!((now.ut_offset(), now.time_zone_designation()), (10_800, "XYZ"));
+    }
 }

@@ -12,6 +12,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::super::{Described, Health, Network, Snapshot};
 use super::files;
+use super::status::{ended_ago, health_in};
 use crate::config::Config;
 use crate::described::{Life, Place, Roll, State, chosen_variables, seconds_now};
 use crate::identity::is_container_id;
@@ -215,27 +216,6 @@ fn state_in(summary: &ContainerSummary) -> Option<State> {
     }
 }
 
-/// How many seconds ago a container ended, by `Exited (137) 5 minutes ago`: as many as it says at least.
-fn ended_ago(status: &str) -> Option<f64> {
-    let words = status.strip_suffix(" ago")?.rsplit_once(") ")?.1;
-    let (number, unit) = match words.split_once(' ')? {
-        ("Less", _) => (0.0, "second"),
-        ("About", rest) => (1.0, rest.rsplit(' ').next()?),
-        (number, unit) => (number.parse().ok()?, unit),
-    };
-    let seconds = match unit.trim_end_matches('s') {
-        "second" => 1.0,
-        "minute" => 60.0,
-        "hour" => 3600.0,
-        "day" => 86_400.0,
-        "week" => 604_800.0,
-        "month" => 2_592_000.0,
-        "year" => 31_536_000.0,
-        _ => return None,
-    };
-    Some(number * seconds)
-}
-
 /// What a line of the list tells; the rest stays as known.
 fn summarised(id: &str, summary: ContainerSummary, state: State, known: Option<&Arc<Described>>) -> Described {
     let name = summary.names.as_deref().unwrap_or_default();
@@ -260,16 +240,6 @@ fn summarised(id: &str, summary: ContainerSummary, state: State, known: Option<&
         ooms: known.map_or(0, |known| known.ooms),
         life: Life { state: Some(state), ..known.map(|known| known.life).unwrap_or_default() },
         place: Place::default(),
-    }
-}
-
-/// `Up 5 minutes (healthy)`, `Up 2 seconds (health: starting)`, `Up 3 hours`.
-fn health_in(status: &str) -> Health {
-    match status.rsplit_once('(').map(|(_, rest)| rest.trim_end_matches(')')) {
-        Some("healthy") => Health::Healthy,
-        Some("unhealthy") => Health::Unhealthy,
-        Some("health: starting" | "starting") => Health::Starting,
-        _ => Health::Unchecked,
     }
 }
 
@@ -448,15 +418,6 @@ mod tests {
     }
 
     #[test]
-    fn health_of_a_status() {
-        assert_eq!(health_in("Up 5 minutes (healthy)"), Health::Healthy);
-        assert_eq!(health_in("Up 5 minutes (unhealthy)"), Health::Unhealthy);
-        assert_eq!(health_in("Up 2 seconds (health: starting)"), Health::Starting);
-        assert_eq!(health_in("Up 2 seconds"), Health::Unchecked);
-        assert_eq!(health_in("Up 2 seconds (Paused)"), Health::Unchecked);
-    }
-
-    #[test]
     fn the_end_of_a_container() {
         let mut book = book();
         book.inspected(&id('a'), answer('a', 42));
@@ -506,23 +467,5 @@ mod tests {
             stopped('e', ContainerSummaryStateEnum::RESTARTING, "Restarting (1) 2 seconds ago"),
         ]);
         assert_eq!(to_ask, [id('a'), id('b'), id('e')]);
-    }
-
-    #[track_caller]
-    fn check_ago(status: &str, want: Option<f64>) {
-        assert_eq!(ended_ago(status), want, "{status}");
-    }
-
-    #[test]
-    fn how_long_ago_it_ended() {
-        check_ago("Exited (137) 5 minutes ago", Some(300.0));
-        check_ago("Exited (0) Less than a second ago", Some(0.0));
-        check_ago("Exited (0) About a minute ago", Some(60.0));
-        check_ago("Exited (0) About an hour ago", Some(3600.0));
-        check_ago("Exited (0) 1 second ago", Some(1.0));
-        check_ago("Exited (255) 3 weeks ago", Some(1_814_400.0));
-        check_ago("Exited (0) ", None);
-        check_ago("Up 5 minutes", None);
-        check_ago("Exited (0) a while ago", None);
     }
 }
