@@ -39,7 +39,8 @@ struct Kills {
     container: Arc<str>,
     before: u64,
     last: u64,
-    incarnation: u64,
+    /// The folder of the memory controller that has the last.
+    inode: u64,
 }
 
 /// What is known of all.
@@ -221,8 +222,8 @@ impl Registry {
     }
 
     /// The kills of a cgroup by the kernel's count now, with those of earlier cgroups of the same path, or the
-    /// runtime's count where that is higher: it saw those that ended the cgroup.
-    pub(crate) fn kills(&mut self, cgroup: &Cgroup, key: Key, kernel: Option<u64>) -> Option<u64> {
+    /// runtime's count where that is higher: it saw those that ended the cgroup. `inode` is the folder that counts.
+    pub(crate) fn kills(&mut self, cgroup: &Cgroup, key: Key, kernel: Option<u64>, inode: u64) -> Option<u64> {
         let known = self.known.get(&key)?;
         let told = known.described.as_ref().map(|described| described.ooms).filter(|ooms| *ooms > 0);
         let (Some(container), true) = (cgroup.container.as_ref(), kernel.is_some() || told.is_some()) else {
@@ -232,14 +233,15 @@ impl Registry {
             container: container.clone(),
             before: 0,
             last: 0,
-            incarnation: cgroup.incarnation,
+            inode,
         });
-        let kernel = kernel.unwrap_or(0);
-        if kernel < kills.last {
-            kills.before += kills.last;
+        // What cannot be read just now has not changed.
+        if let Some(kernel) = kernel {
+            if kernel < kills.last || kills.inode != inode {
+                kills.before += kills.last;
+            }
+            (kills.last, kills.inode) = (kernel, inode);
         }
-        kills.last = kernel;
-        kills.incarnation = cgroup.incarnation;
         Some((kills.before + kills.last).max(told.unwrap_or(0)))
     }
 

@@ -196,6 +196,28 @@ fn kills_of_an_earlier_cgroup() {
     assert_eq!(got.map(Option::unwrap), ["4", "1"]);
 }
 
+/// As many as before, but in another cgroup: they are others.
+#[test]
+fn kills_of_two_cgroups_that_are_alike() {
+    let machine = machine("v1");
+    let containers = Containers::new(config(&machine, Compat::default())).unwrap();
+    let kills = || {
+        let page = text(&containers);
+        value(&page, &format!("container_oom_events_total{{id=\"/docker/{A}\"}}")).map(str::to_owned)
+    };
+    assert_eq!(kills().as_deref(), Some("3"));
+    let folder = machine.path(&format!("sys/fs/cgroup/memory/docker/{A}"));
+    // The old one stays beside it, so that the new one has another inode.
+    std::fs::rename(&folder, machine.path("sys/old")).unwrap();
+    machine.write(&format!("sys/fs/cgroup/memory/docker/{A}/memory.oom_control"), "oom_kill 3\n");
+    assert_eq!(kills().as_deref(), Some("6"));
+    // Another controller's folder says nothing of memory.
+    let folder = machine.path(&format!("sys/fs/cgroup/pids/docker/{A}"));
+    std::fs::rename(&folder, machine.path("sys/old_pids")).unwrap();
+    std::fs::create_dir_all(&folder).unwrap();
+    assert_eq!(kills().as_deref(), Some("6"));
+}
+
 /// Of one that ended: what is told of that, by the engine's word, is none of cAdvisor's and stays.
 #[tokio::test(flavor = "multi_thread")]
 async fn kills_of_a_container_that_ended() {
