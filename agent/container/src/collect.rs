@@ -108,6 +108,7 @@ impl Collection {
     pub(crate) fn collect(&mut self, page: &mut Page, view: &View, boards: Boards<'_>, now: SystemTime) {
         self.refresh(view);
         let machine = self.machine.read();
+        self.devices.refresh(Instant::now());
         self.ask_boards(boards);
         if self.config.sets.has(Set::Hugetlb) {
             self.hugepages.prepare(&self.layout, &self.config.root, &mut self.desk);
