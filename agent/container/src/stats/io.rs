@@ -10,6 +10,7 @@ use agent_procfs::cgroup::{self, DeviceNumber, IoStat};
 use super::Reading;
 use crate::catalogue::Metric;
 use crate::cgroups::{Controller, Desk, File, Version};
+use crate::compat::Quirk;
 
 /// How long a device's name is taken for granted.
 const KNOWN_FOR: Duration = Duration::from_secs(30);
@@ -68,8 +69,8 @@ pub(crate) fn collect(reading: &mut Reading<'_, '_>, devices: &mut Devices, root
         Some(Version::V1) => {
             version_1(reading, devices, root, What::Bytes);
             version_1(reading, devices, root, What::Count);
-            // The root has these from the devices themselves.
-            if !reading.cgroup.is_root() {
+            // The root has these from the devices themselves, and in cAdvisor's manner so has a container.
+            if !reading.cgroup.is_root() && !reading.has(Quirk::DiskOfHost) {
                 for what in [What::Merged, What::Nanos, What::Queued] {
                     version_1(reading, devices, root, what);
                 }
