@@ -308,3 +308,20 @@ fn watching_needs_a_runtime() {
     let error = Containers::new(Machine::new().config()).unwrap().start().unwrap_err().to_string();
     assert_eq!(error, "cannot watch the container runtime outside a tokio runtime");
 }
+
+/// Anybody may run such an engine; what it says is read by an agent that often is root.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_of_a_user_may_say_less() {
+    let machine = Machine::new();
+    let users = machine.path("users");
+    let engine = Engine::at(&users.join("1000/podman/podman.sock"));
+    let long = "x".repeat(2 << 20);
+    engine.reply("/containers/json", Reply::Json(format!(r#"[{{"Id":"{A}","Labels":{{"a":"{long}"}}}}]"#)));
+    let podman = Some(format!("unix://{}/none.sock", users.display()));
+    let containers = Containers::new(Config { podman, user_runtimes: users, ..machine.config() }).unwrap();
+    containers.start().unwrap();
+    eventually("the refusal", || {
+        let pieces = ["reason=\"flood\"", "runtime=\"podman:1000\""];
+        sum(&scrape(&containers), "atalaia_container_runtime_failures_total", &pieces).filter(|count| *count > 0.0)
+    });
+}

@@ -25,7 +25,7 @@ use tokio::time::{Instant, timeout};
 
 use self::book::{Book, Next};
 pub(super) use self::transport::Address;
-use self::transport::NEWEST;
+use self::transport::{LARGEST_ANSWER, LARGEST_ANSWER_OF_USER, NEWEST};
 use super::{Built, Engine, Failure, Post, Rate, Runtime, Spec, View, follow};
 use crate::Error;
 use crate::config::Config;
@@ -125,10 +125,11 @@ struct Session<'a> {
 
 impl<'a> Session<'a> {
     async fn open(client: &'a mut Client, post: &'a Post) -> Result<Self, Failure> {
-        let (docker, _) = client.address.client(NEWEST).map_err(|_| Failure::Protocol)?;
+        let largest = if client.book.is_of_user() { LARGEST_ANSWER_OF_USER } else { LARGEST_ANSWER };
+        let (docker, _) = client.address.client(NEWEST, largest).map_err(|_| Failure::Protocol)?;
         let version = within(docker.version()).await?;
         let spoken = transport::spoken(version.api_version.as_deref(), version.min_api_version.as_deref());
-        let (docker, allowance) = client.address.client(spoken).map_err(|_| Failure::Protocol)?;
+        let (docker, allowance) = client.address.client(spoken, largest).map_err(|_| Failure::Protocol)?;
         client.book.version = version.version;
         let since = SystemTime::now();
         let mut session = Self {

@@ -45,6 +45,11 @@ impl Book {
         Self { roll: Roll::new(config.stopped_for), version: None, place, variables: config.labels.variables.clone() }
     }
 
+    /// Whether the engine is a user's own.
+    pub(super) fn is_of_user(&self) -> bool {
+        matches!(self.place, Place::Under(_))
+    }
+
     pub(super) fn snapshot(&mut self) -> Snapshot {
         self.roll.snapshot(self.version.clone())
     }
@@ -109,7 +114,7 @@ impl Book {
             pid: state.pid.filter(|_| runs).and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0),
             health: health_of(&state),
             network: network(host_config.network_mode.as_deref()),
-            upper_dir: if matches!(self.place, Place::Under(_)) { None } else { of_driver() },
+            upper_dir: if self.is_of_user() { None } else { of_driver() },
             ooms: known.map_or(0, |known| known.ooms),
             life,
             place: self.place.clone(),
