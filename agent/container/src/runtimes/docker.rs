@@ -104,6 +104,16 @@ impl Engine for Client {
     }
 }
 
+/// What happened while an answer was on its way, which may be older; what is said last here has the last word.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Meanwhile {
+    Nothing,
+    /// It must be asked about again.
+    Changed,
+    /// There is nothing left to be told.
+    Removed,
+}
+
 type Answer = (String, Result<ContainerInspectResponse, Failure>);
 
 struct Session<'a> {
@@ -115,8 +125,8 @@ struct Session<'a> {
     since: SystemTime,
     waiting: BTreeSet<String>,
     asking: FuturesUnordered<Pin<Box<dyn Future<Output = Answer> + Send>>>,
-    /// Containers being asked about, and whether an event came meanwhile.
-    asked: HashMap<String, bool>,
+    /// Containers being asked about, and what events told of each meanwhile.
+    asked: HashMap<String, Meanwhile>,
     is_docker: bool,
     /// States in which a container is listed, and those in which it is if what stopped is of interest.
     up: &'static [&'static str],
@@ -197,11 +207,11 @@ impl<'a> Session<'a> {
     fn ask(&mut self) {
         while self.asking.len() < QUESTIONS {
             let Some(id) = self.waiting.pop_first() else { return };
-            if let Some(changed_meanwhile) = self.asked.get_mut(&id) {
-                *changed_meanwhile = true;
+            if let Some(meanwhile) = self.asked.get_mut(&id) {
+                *meanwhile = Meanwhile::Changed.max(*meanwhile);
                 continue;
             }
-            self.asked.insert(id.clone(), false);
+            self.asked.insert(id.clone(), Meanwhile::Nothing);
             let docker = self.docker.clone();
             self.asking.push(Box::pin(async move {
                 let answer = within(docker.inspect_container(&id, None::<InspectContainerOptions>)).await;
@@ -211,8 +221,10 @@ impl<'a> Session<'a> {
     }
 
     fn answer(&mut self, (id, answer): Answer) {
-        if self.asked.remove(&id) == Some(true) {
-            self.waiting.insert(id.clone());
+        match self.asked.remove(&id) {
+            Some(Meanwhile::Removed) => return,
+            Some(Meanwhile::Changed) => drop(self.waiting.insert(id.clone())),
+            Some(Meanwhile::Nothing) | None => {}
         }
         match answer {
             Ok(inspected) => self.book.inspected(&id, inspected),
@@ -233,6 +245,12 @@ impl<'a> Session<'a> {
             return Err(Failure::Flood);
         }
         self.post.event();
+        let id = event.actor.as_ref().and_then(|actor| actor.id.as_ref());
+        if let Some(meanwhile) = id.and_then(|id| self.asked.get_mut(id)) {
+            let is_gone = book::is_removal(&event);
+            let told = if is_gone { Meanwhile::Removed } else { Meanwhile::Changed };
+            *meanwhile = told.max(*meanwhile);
+        }
         match self.book.event(&event) {
             Next::Ask(id) => return self.wait(id),
             Next::PublishAndAsk(id) => {

@@ -143,8 +143,7 @@ impl Book {
                 };
                 self.roll.change(&id, |known| known.health = health)
             }
-            // The second is Podman's word.
-            ("destroy" | "remove", _) => self.roll.removed(&id),
+            _ if is_removal(event) => self.roll.removed(&id),
             _ => false,
         };
         if known { Next::Publish } else { Next::Nothing }
@@ -162,6 +161,12 @@ impl Book {
             false => Next::Nothing,
         }
     }
+}
+
+/// Whether the engine has forgotten a container.
+pub(super) fn is_removal(event: &EventMessage) -> bool {
+    // The second is Podman's word.
+    matches!(event.action.as_deref(), Some("destroy" | "remove"))
 }
 
 /// How a container fares by an answer about it. Of the last run that ended nothing is said while another runs, so what
