@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use agent_exposition::Page;
 use agent_node::{CollectError, Collector};
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedMutexGuard};
 use tokio::time::timeout_at;
 
 use crate::chain;
@@ -72,7 +72,7 @@ pub struct Collection {
 pub struct Schedule {
     slots: Vec<Slot>,
     /// Held while collectors are handed out: scrapes take turns.
-    turn: tokio::sync::Mutex<()>,
+    turn: Arc<tokio::sync::Mutex<()>>,
     scrapes: AtomicU64,
     /// A page that was given back, for its memory.
     spare: Mutex<Page>,
@@ -124,7 +124,7 @@ impl Schedule {
         };
         Self {
             slots: collectors.into_iter().map(slot).collect(),
-            turn: tokio::sync::Mutex::default(),
+            turn: Arc::default(),
             scrapes: AtomicU64::new(0),
             spare: Mutex::default(),
             lender: AtomicUsize::new(usize::MAX),
@@ -154,9 +154,23 @@ impl Schedule {
         let wanted: VecDeque<_> =
             self.slots.iter().enumerate().filter(|(_, slot)| wanted(slot.name)).map(|(index, _)| index).collect();
         let started = Instant::now();
-        let Ok(turn) = timeout_at(deadline.into(), self.turn.lock()).await else {
+        let Ok(turn) = timeout_at(deadline.into(), self.turn.clone().lock_owned()).await else {
             return self.all_stuck(&wanted, started);
         };
+        // By itself: who asked may hang up, and the collectors are with the thread all the same. The next one would take
+        // them for stuck.
+        let (schedule, wanted_again) = (self.clone(), wanted.clone());
+        let collection = tokio::spawn(async move { schedule.take_turn(turn, wanted, started, deadline).await });
+        collection.await.unwrap_or_else(|_| self.all_stuck(&wanted_again, started))
+    }
+
+    async fn take_turn(
+        self: &Arc<Self>,
+        turn: OwnedMutexGuard<()>,
+        wanted: VecDeque<usize>,
+        started: Instant,
+        deadline: Instant,
+    ) -> Collection {
         let mut turn = Some(turn);
         let run = self.begin(wanted, started, deadline);
         loop {
@@ -444,6 +458,39 @@ mod tests {
         let first = first.await.unwrap();
         assert_eq!(outcomes(&first), [("a", "ok"), ("slow", "ok")]);
         assert!(has(&first, "slow"));
+    }
+
+    /// Whoever asked went away; the collectors are with his thread all the same.
+    #[tokio::test]
+    async fn a_scrape_that_nobody_waits_for_has_its_turn_to_the_end() {
+        let (slow, word) = waiting("slow");
+        let schedule = schedule(vec![slow, ("a", Act::Collect)]);
+        // On a machine that stands still for a moment the first may be taken for slow, and overtaken.
+        let waits = async || {
+            let first = {
+                let schedule = schedule.clone();
+                tokio::spawn(async move { schedule.collect(|_| true, in_ms(60_000)).await })
+            };
+            while matches!(*schedule.slots[0].place.lock(), Place::Free(..)) {
+                tokio::task::yield_now().await;
+            }
+            first.abort();
+            assert!(first.await.unwrap_err().is_cancelled());
+            let second = {
+                let schedule = schedule.clone();
+                tokio::spawn(async move { schedule.collect(|_| true, in_ms(60_000)).await })
+            };
+            tokio::task::yield_now().await;
+            word.send(()).unwrap();
+            word.send(()).unwrap();
+            outcomes(&second.await.unwrap()) == [("a", "ok"), ("slow", "ok")]
+        };
+        for _ in 0..5 {
+            if waits().await {
+                return;
+            }
+        }
+        panic!("it is not waited for");
     }
 
     #[tokio::test]

@@ -18,6 +18,8 @@ use crate::settings::Limits;
 
 /// How long the peer may leave sent data unacknowledged, or its window shut.
 const UNREAD: Duration = Duration::from_secs(60);
+/// The largest head of a request: a scrape's has a few hundred bytes, and each connection may take so much.
+const LARGEST_HEAD: usize = 64 << 10;
 /// How long to wait after a failed accept, such as for want of descriptors.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
@@ -100,6 +102,7 @@ async fn answer(stream: Box<dyn Stream>, router: Router, idle: Duration, mut sto
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(idle)
+        .max_buf_size(LARGEST_HEAD)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     tokio::pin!(connection);
     tokio::select! {

@@ -48,6 +48,19 @@ async fn a_connection_without_a_request_is_closed() {
 }
 
 #[tokio::test]
+async fn a_head_without_end_is_not_kept() {
+    let (address, _stop, _run) = start(Limits::default());
+    let mut stream = TcpStream::connect(&address).await.unwrap();
+    let head = format!("GET /healthz HTTP/1.1\r\nHost: x\r\nX: {}", "x".repeat(200 << 10));
+    // It may be refused before all of it is sent.
+    let _ = stream.write_all(head.as_bytes()).await;
+    let mut answer = Vec::new();
+    let _ = timeout(SOON, stream.read_to_end(&mut answer)).await.expect("it is kept");
+    let mut stream = TcpStream::connect(&address).await.unwrap();
+    assert!(health(&mut stream).await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
 async fn a_body_that_does_not_come_is_not_waited_for() {
     let router = Router::new().route("/", post(|body: String| async move { body }));
     let listener = TcpListener::from_std(listen("127.0.0.1:0").unwrap()).unwrap();

@@ -120,6 +120,7 @@ impl Collection {
     pub(crate) fn collect(&mut self, page: &mut Page, view: &View, boards: Boards<'_>, now: SystemTime) {
         self.refresh(view);
         let machine = self.machine.read();
+        self.devices.refresh(Instant::now());
         self.ask_boards(boards);
         if self.config.sets.has(Set::Hugetlb) {
             self.hugepages.prepare(&self.layout, &self.config.root, &mut self.desk);
@@ -253,7 +254,9 @@ impl Collection {
         }
         let Some(cgroup) = self.tree.get_mut(key) else { return };
         let kernel = stats::memory::kills(&self.layout, &mut self.desk, cgroup);
-        let kills = self.registry.kills(cgroup, key, kernel);
+        let hierarchy = self.layout.v1(Controller::Memory).or(self.layout.v2());
+        let inode = hierarchy.map_or(0, |hierarchy| cgroup.inode(hierarchy));
+        let kills = self.registry.kills(cgroup, key, kernel, inode);
         if let Some(kills) = kills {
             self.events.kills(&cgroup.path, kills, SystemTime::now());
         }

@@ -13,6 +13,11 @@ use crate::identity;
 use crate::life::Stopped;
 use crate::runtimes::{Described, Snapshot, View};
 
+/// Bytes that the labels and variables of one container may have; an image brings as many as it likes.
+const MOST_LABEL_BYTES: usize = 32 << 10;
+/// Bytes of a name or image; no engine takes longer ones.
+const LONGEST_NAME: usize = 4096;
+
 /// Labels of a cgroup's series, sorted by name.
 pub(crate) type Labels = Vec<(String, String)>;
 
@@ -25,6 +30,8 @@ pub(crate) struct Known {
     /// By the runtime's word or by the look of its path.
     pub(crate) is_container: bool,
     pub(crate) labels: Labels,
+    /// Labels for which there was no room.
+    pub(crate) labels_left_out: usize,
     pub(crate) parent: Option<Key>,
     /// The network namespace of a process.
     pub(crate) namespace: Option<(u32, Option<u64>)>,
@@ -39,7 +46,8 @@ struct Kills {
     container: Arc<str>,
     before: u64,
     last: u64,
-    incarnation: u64,
+    /// The folder of the memory controller that has the last.
+    inode: u64,
 }
 
 /// What is known of all.
@@ -132,8 +140,8 @@ impl Registry {
             false if is_container => true,
             false => !self.docker_only && (self.raw_cgroup_prefixes.is_empty() || has_prefix()),
         };
-        let labels = match kept.as_ref() {
-            Some(kept) if kept.described == described => kept.labels.clone(),
+        let (labels, labels_left_out) = match kept.as_ref() {
+            Some(kept) if kept.described == described => (kept.labels.clone(), kept.labels_left_out),
             _ => self.labels_of(&cgroup.path, described.as_deref()),
         };
         Known {
@@ -141,6 +149,7 @@ impl Registry {
             is_container,
             is_wanted,
             labels,
+            labels_left_out,
             parent,
             namespace: kept.as_ref().and_then(|kept| kept.namespace),
             cpu: kept.as_ref().and_then(|kept| kept.cpu),
@@ -148,21 +157,34 @@ impl Registry {
         }
     }
 
-    fn labels_of(&self, path: &str, described: Option<&Described>) -> Labels {
+    /// The labels, and how many were left out because each series would bear all of them.
+    fn labels_of(&self, path: &str, described: Option<&Described>) -> (Labels, usize) {
         let mut labels = Labels::new();
         if let Some(described) = described {
             let of_container = described.labels.iter().map(|(key, value)| (key.as_str(), value.as_str()));
             labels = identity::variable_names(described.env.iter().map(|(key, value)| (key.as_str(), value.as_str())));
             labels.extend(identity::label_names(of_container, &self.policy));
         }
+        let (mut room, all) = (MOST_LABEL_BYTES, labels.len());
+        labels.retain(|(name, value)| {
+            let left = room.checked_sub(name.len() + value.len());
+            room = left.unwrap_or(room);
+            left.is_some()
+        });
+        let left_out = all - labels.len();
         labels.push(("id".to_owned(), path.to_owned()));
         for (name, value) in described.map(|d| [("image", &d.image), ("name", &d.name)]).into_iter().flatten() {
-            if !value.is_empty() {
+            if !value.is_empty() && value.len() <= LONGEST_NAME {
                 labels.push((name.to_owned(), value.clone()));
             }
         }
         self.policy.renames.apply(&mut labels);
-        labels
+        (labels, left_out)
+    }
+
+    /// How many labels were left out.
+    pub(crate) fn labels_left_out(&self) -> usize {
+        self.known.values().map(|known| known.labels_left_out).sum()
     }
 
     /// The names of all labels that any of these cgroups has, in order.
@@ -221,8 +243,8 @@ impl Registry {
     }
 
     /// The kills of a cgroup by the kernel's count now, with those of earlier cgroups of the same path, or the
-    /// runtime's count where that is higher: it saw those that ended the cgroup.
-    pub(crate) fn kills(&mut self, cgroup: &Cgroup, key: Key, kernel: Option<u64>) -> Option<u64> {
+    /// runtime's count where that is higher: it saw those that ended the cgroup. `inode` is the folder that counts.
+    pub(crate) fn kills(&mut self, cgroup: &Cgroup, key: Key, kernel: Option<u64>, inode: u64) -> Option<u64> {
         let known = self.known.get(&key)?;
         let told = known.described.as_ref().map(|described| described.ooms).filter(|ooms| *ooms > 0);
         let (Some(container), true) = (cgroup.container.as_ref(), kernel.is_some() || told.is_some()) else {
@@ -232,14 +254,15 @@ impl Registry {
             container: container.clone(),
             before: 0,
             last: 0,
-            incarnation: cgroup.incarnation,
+            inode,
         });
-        let kernel = kernel.unwrap_or(0);
-        if kernel < kills.last {
-            kills.before += kills.last;
+        // What cannot be read just now has not changed.
+        if let Some(kernel) = kernel {
+            if kernel < kills.last || kills.inode != inode {
+                kills.before += kills.last;
+            }
+            (kills.last, kills.inode) = (kernel, inode);
         }
-        kills.last = kernel;
-        kills.incarnation = cgroup.incarnation;
         Some((kills.before + kills.last).max(told.unwrap_or(0)))
     }
 
@@ -274,7 +297,7 @@ impl Registry {
         let is_removed = described.life.state == Some(State::Removed);
         let keeps_kills = kills > 0 && !is_removed;
         (is_told || keeps_kills).then(|| Stopped {
-            labels: self.labels_of(path.unwrap_or(&described.id), Some(described)),
+            labels: self.labels_of(path.unwrap_or(&described.id), Some(described)).0,
             described: described.clone(),
             kills,
             is_told,

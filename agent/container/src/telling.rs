@@ -47,6 +47,12 @@ pub(crate) fn put(page: &mut Page, collection: &Collection, view: &View) {
         Kind::Counter,
         collection.series.dropped as f64,
     );
+    page.single(
+        "atalaia_container_labels_left_out",
+        "Labels left out because a container has more than 32 KiB of them, which each of its series would bear.",
+        Kind::Gauge,
+        collection.registry.labels_left_out() as f64,
+    );
     let (containers, cgroups) = collection.counts();
     page.single("atalaia_containers", "Containers that were found.", Kind::Gauge, containers as f64);
     page.single("atalaia_container_cgroups", "Cgroups that were found.", Kind::Gauge, cgroups as f64);

@@ -238,3 +238,28 @@ async fn names_images_and_labels_come_from_the_engine() {
     });
     assert_eq!(more[1]["cpu_inst"]["usage"]["total"], 0);
 }
+
+/// A process's file that does not answer, as those of one whose memory map is held may not for long.
+#[test]
+fn a_list_of_processes_that_takes_long_holds_up_no_scrape() {
+    let machine = Machine::new();
+    machine.add_container(A);
+    machine.write(&format!("sys/fs/cgroup/docker/{A}/cgroup.procs"), "7\n");
+    machine.write("proc/7/comm", "");
+    let stuck = machine.path("proc/7/stat");
+    support::run(std::process::Command::new("mkfifo").arg(&stuck));
+    let containers = Containers::new(config(&machine)).unwrap();
+    let asked = containers.clone();
+    let asking = std::thread::spawn(move || ask(&asked, &format!("v2.1/ps/docker/{A}"), &[], ""));
+    let mut to_write = std::fs::File::options();
+    std::os::unix::fs::OpenOptionsExt::custom_flags(to_write.write(true), 0o4000);
+    // Only when somebody reads it can it be opened so.
+    let writer = eventually("a reader", || to_write.open(&stuck).ok());
+    let (done, scraped) = std::sync::mpsc::channel();
+    let scraping = std::thread::spawn(move || done.send(support::scrape(&containers)));
+    let page = scraped.recv_timeout(Duration::from_secs(20));
+    drop(writer);
+    scraping.join().unwrap().unwrap();
+    asking.join().unwrap().unwrap();
+    assert!(page.expect("the scrape waited for it").contains("container_memory_usage_bytes"));
+}

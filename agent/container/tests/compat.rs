@@ -1,5 +1,5 @@
 //! Every fault of cAdvisor's that `--compat=cadvisor` reproduces: right without it, wrong with it.
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod support;
 
@@ -196,6 +196,28 @@ fn kills_of_an_earlier_cgroup() {
     assert_eq!(got.map(Option::unwrap), ["4", "1"]);
 }
 
+/// As many as before, but in another cgroup: they are others.
+#[test]
+fn kills_of_two_cgroups_that_are_alike() {
+    let machine = machine("v1");
+    let containers = Containers::new(config(&machine, Compat::default())).unwrap();
+    let kills = || {
+        let page = text(&containers);
+        value(&page, &format!("container_oom_events_total{{id=\"/docker/{A}\"}}")).map(str::to_owned)
+    };
+    assert_eq!(kills().as_deref(), Some("3"));
+    let folder = machine.path(&format!("sys/fs/cgroup/memory/docker/{A}"));
+    // The old one stays beside it, so that the new one has another inode.
+    std::fs::rename(&folder, machine.path("sys/old")).unwrap();
+    machine.write(&format!("sys/fs/cgroup/memory/docker/{A}/memory.oom_control"), "oom_kill 3\n");
+    assert_eq!(kills().as_deref(), Some("6"));
+    // Another controller's folder says nothing of memory.
+    let folder = machine.path(&format!("sys/fs/cgroup/pids/docker/{A}"));
+    std::fs::rename(&folder, machine.path("sys/old_pids")).unwrap();
+    std::fs::create_dir_all(&folder).unwrap();
+    assert_eq!(kills().as_deref(), Some("6"));
+}
+
 /// Of one that ended: what is told of that, by the engine's word, is none of cAdvisor's and stays.
 #[tokio::test(flavor = "multi_thread")]
 async fn kills_of_a_container_that_ended() {
@@ -224,7 +246,10 @@ async fn kills_of_a_container_that_ended() {
 
 /// A page with an engine that knows the container and where its layer is: a folder with two files on `/dev/sda`.
 async fn page_with_engine(compat: Compat) -> String {
-    let machine = machine("v2");
+    page_of(machine("v2"), compat).await
+}
+
+async fn page_of(machine: Machine, compat: Compat) -> String {
     machine.write("layer/a", "1");
     machine.write("layer/b", "2");
     machine.write("proc/1/mountinfo", "27 1 8:0 / / rw - ext4 /dev/sda rw\n");
@@ -254,6 +279,31 @@ fn of_web(page: &str, family: &str, piece: &str) -> Vec<String> {
     let of_family = |line: &&str| line.strip_prefix(family).is_some_and(|rest| rest.starts_with('{'));
     let lines = page.lines().filter(of_family).filter(|line| line.contains("name=\"web\"") && line.contains(piece));
     lines.map(|line| line.rsplit_once("} ").unwrap().1.to_owned()).collect()
+}
+
+/// Old schedulers tell of cgroups what cAdvisor shows of the host's device too.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_series_comes_twice() {
+    for compat in [Compat::default(), Compat::cadvisor()] {
+        let machine = machine("v1");
+        machine.write("sys/dev/block/8:0/uevent", "MAJOR=8\nMINOR=0\nDEVNAME=sda\n");
+        for (file, text) in [
+            ("io_merged_recursive", "8:0 Read 5\n8:0 Write 3\n8:0 Total 8\nTotal 8\n"),
+            ("io_service_time_recursive", "8:0 Read 5000\n8:0 Write 3000\n8:0 Total 8000\nTotal 8000\n"),
+        ] {
+            machine.write(&format!("sys/fs/cgroup/blkio/docker/{A}/blkio.bfq.{file}"), text);
+        }
+        let page = page_of(machine, compat).await;
+        let mut series: Vec<_> = page
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .map(|line| line.rsplit_once("} ").unwrap_or((line, "")).0)
+            .collect();
+        series.sort_unstable();
+        let twice: Vec<_> = series.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
+        assert_eq!(twice, [] as [&str; 0]);
+        assert_eq!(of_web(&page, "container_fs_reads_merged_total", "/dev/sda").len(), 1);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

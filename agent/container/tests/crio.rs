@@ -125,3 +125,52 @@ async fn lies_and_floods() {
         (values(&scrape(&case.containers), MEMORY, &["name=\"k8s_web"]).len() == 1).then_some(())
     });
 }
+
+/// On a paused clock, which leaps from one tick to the next.
+#[tokio::test(start_paused = true)]
+async fn one_that_it_did_not_know_is_asked_about_again_though_others_come_and_go() {
+    let case = Case::new();
+    let engine = case.engine();
+    let of_web = format!("/containers/{WEB}");
+    engine.reply(&of_web, Reply::Status(404));
+    case.containers.start().unwrap();
+    let other = format!("kubepods.slice/kubepods-pod1.slice/crio-{DOCKERS}.scope");
+    for second in 0..200 {
+        for _ in 0..20 {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        match second % 40 {
+            0 => case.machine.add_cgroup(&other),
+            20 => std::fs::remove_dir_all(case.machine.path(&format!("sys/fs/cgroup/{other}"))).unwrap(),
+            _ => {}
+        }
+        let page = scrape(&case.containers);
+        if second == 10 {
+            assert_eq!(engine.asked(&of_web), 1);
+            engine.reply(&of_web, answer("k8s_web_web-0_shop_uid_2", "quay.io/shop/web:1", "web", 2));
+        }
+        if !values(&page, MEMORY, &["name=\"k8s_web"]).is_empty() {
+            assert!(second > 30, "{second}");
+            return;
+        }
+    }
+    assert_eq!(engine.asked(&of_web), 2, "it is never asked again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_odd_answer_costs_only_its_name() {
+    let case = Case::new();
+    let engine = case.engine();
+    let endless = Reply::Endless("{\"name\":\"", "x".repeat(1 << 16));
+    for odd in [Reply::Json("{}".to_owned()), Reply::Garbage, endless] {
+        // It is asked about before the other.
+        engine.reply(&format!("/containers/{SANDBOX}"), odd);
+        let crio = Some(case.machine.path("crio/crio.sock").display().to_string());
+        let containers = Containers::new(Config { crio, ..case.machine.config() }).unwrap();
+        containers.start().unwrap();
+        eventually("the other name", || {
+            (values(&scrape(&containers), MEMORY, &["name=\"k8s_web"]).len() == 1).then_some(())
+        });
+        assert!(sum(&scrape(&containers), "atalaia_container_runtime_failures_total", &["crio"]) >= Some(1.0));
+    }
+}

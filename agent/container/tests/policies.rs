@@ -172,3 +172,33 @@ fn a_thousand_cgroups() {
         assert!(values(&scrape(&containers), "container_last_seen", &[&piece]).is_empty(), "gone at once");
     }
 }
+
+/// Each of a container's series bears all of its labels, and an image brings as many as it likes.
+#[tokio::test(flavor = "multi_thread")]
+async fn labels_without_measure_are_left_out() {
+    let machine = Machine::new();
+    machine.add_container(A);
+    let engine = Engine::start(&machine.path(""));
+    engine.version(&"9".repeat(10_000), 12, 41);
+    let long = "x".repeat(1 << 20);
+    let labels = format!(r#""a.long":"{long}","tier":"front","z.long":"{long}""#);
+    let summary = format!(
+        r#"{{"Id":"{A}","Names":["/web"],"Image":"shop/web:1","Created":1700000000,"Labels":{{{labels}}},
+        "State":"running","Status":"Up 2 seconds"}}"#
+    );
+    engine.reply("/containers/json", Reply::Json(format!("[{summary}]")));
+    let answer = format!(
+        r#"{{"Id":"{A}","Name":"/web","Created":"2023-11-14T22:13:20Z","State":{{"Running":true,"Pid":4242}},
+        "Config":{{"Image":"shop/web:1","Labels":{{{labels}}}}},"HostConfig":{{"NetworkMode":"default"}}}}"#
+    );
+    engine.reply(&format!("/containers/{A}/json"), Reply::Json(answer));
+    let containers = Containers::new(Config { docker: Some(engine.address()), ..machine.config() }).unwrap();
+    containers.start().unwrap();
+    let page = eventually("the name", || {
+        let page = scrape(&containers);
+        (!values(&page, "container_memory_usage_bytes", &["name=\"web\"", "container_label_tier=\"front\""]).is_empty())
+            .then_some(page)
+    });
+    assert!(page.len() < 200_000, "{} bytes", page.len());
+    assert_eq!(values(&page, "atalaia_container_labels_left_out", &[]), [2.0]);
+}

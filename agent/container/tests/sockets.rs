@@ -3,11 +3,13 @@
 
 mod support;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use agent_container::{Config, Containers};
 use support::engine::{Engine, Reply};
 use support::{Machine, eventually, scrape, sum, values};
+use tokio::sync::Notify;
 
 const A: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 const B: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
@@ -166,6 +168,49 @@ async fn the_end_of_a_container_is_told_of_though_it_was_removed_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_older_than_the_events_is_not_the_last_word() {
+    let case = Case::new();
+    let engine = case.engine();
+    let of_a = format!("/containers/{A}/json");
+    let when = Arc::new(Notify::new());
+    let body = format!(
+        r#"{{"Id":"{A}","Name":"/ghost","Created":"2023-11-14T22:13:20Z","Config":{{"Image":"shop/ghost:1"}},
+        "State":{{"Status":"running","Running":true,"Pid":4242,"StartedAt":"2023-11-14T22:13:25Z"}}}}"#
+    );
+    engine.reply(&of_a, Reply::Later(when.clone(), body));
+    eventually("the event stream", || (engine.streams() == 1).then_some(()));
+    engine.event("start", A);
+    eventually("the question", || (engine.asked(&of_a) == 1).then_some(()));
+    engine.reply(&of_a, Reply::Status(404));
+    engine.event("destroy", A);
+    eventually("both events", || {
+        let page = scrape(&case.containers);
+        sum(&page, "atalaia_container_runtime_events_total", &["docker"]).filter(|events| *events == 2.0)
+    });
+    when.notify_one();
+    let (of_b, body) =
+        (format!("/containers/{B}/json"), format!(r#"{{"Id":"{B}","Name":"/db","State":{{"Running":true}}}}"#));
+    let when = Arc::new(Notify::new());
+    engine.reply(&of_b, Reply::Later(when.clone(), body));
+    case.machine.add_container(B);
+    engine.event("start", B);
+    eventually("the second question", || (engine.asked(&of_b) == 1).then_some(()));
+    engine.inspectable(B, "db");
+    engine.event("pause", B);
+    eventually("all events", || {
+        let page = scrape(&case.containers);
+        sum(&page, "atalaia_container_runtime_events_total", &["docker"]).filter(|events| *events == 4.0)
+    });
+    // It may have been paused after the answer was made.
+    when.notify_one();
+    eventually("the question anew", || (engine.asked(&of_b) == 2).then_some(()));
+    case.await_name(B, "db");
+    let page = scrape(&case.containers);
+    assert!(!page.contains("ghost"), "{page}");
+    assert_eq!(values(&page, MEMORY, &[&format!("{{id=\"/docker/{A}\"}}")]), [16384.0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_engine_that_lies() {
     let case = Case::new();
     let engine = case.engine();
@@ -307,4 +352,21 @@ fn an_address_that_can_never_work() {
 fn watching_needs_a_runtime() {
     let error = Containers::new(Machine::new().config()).unwrap().start().unwrap_err().to_string();
     assert_eq!(error, "cannot watch the container runtime outside a tokio runtime");
+}
+
+/// Anybody may run such an engine; what it says is read by an agent that often is root.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_of_a_user_may_say_less() {
+    let machine = Machine::new();
+    let users = machine.path("users");
+    let engine = Engine::at(&users.join("1000/podman/podman.sock"));
+    let long = "x".repeat(2 << 20);
+    engine.reply("/containers/json", Reply::Json(format!(r#"[{{"Id":"{A}","Labels":{{"a":"{long}"}}}}]"#)));
+    let podman = Some(format!("unix://{}/none.sock", users.display()));
+    let containers = Containers::new(Config { podman, user_runtimes: users, ..machine.config() }).unwrap();
+    containers.start().unwrap();
+    eventually("the refusal", || {
+        let pieces = ["reason=\"flood\"", "runtime=\"podman:1000\""];
+        sum(&scrape(&containers), "atalaia_container_runtime_failures_total", &pieces).filter(|count| *count > 0.0)
+    });
 }

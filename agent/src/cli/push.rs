@@ -62,10 +62,7 @@ pub(super) fn settings(matches: &ArgMatches) -> Result<Option<PushSettings>, Fla
         interval: duration("push.interval", defaults.interval)?,
         job,
         instance: given("push.instance").filter(|instance| !instance.is_empty()),
-        external_labels: texts(matches, "push.external-label")
-            .iter()
-            .map(|text| label(text))
-            .collect::<Result<_, _>>()?,
+        external_labels: external_labels(&texts(matches, "push.external-label"))?,
         credentials: credentials(matches)?,
         ca_file: given("push.ca-file").map(Into::into),
         timeout: duration("push.timeout", defaults.timeout)?,
@@ -95,6 +92,19 @@ fn duration(flag: &str, text: &str) -> Result<Duration, FlagError> {
         Some(duration) if duration >= Duration::from_millis(100) => Ok(duration),
         _ => wrong(format!("--{flag}={text}: a duration of at least 100ms is needed, such as 15s or 1m")),
     }
+}
+
+/// Receivers refuse series in which a name stands twice.
+fn external_labels(texts: &[String]) -> Result<Vec<(String, String)>, FlagError> {
+    let mut labels: Vec<(String, String)> = Vec::new();
+    for text in texts {
+        let (name, value) = label(text)?;
+        if labels.iter().any(|(known, _)| *known == name) {
+            return wrong(format!("--push.external-label: {name} is given twice, drop one"));
+        }
+        labels.push((name, value));
+    }
+    Ok(labels)
 }
 
 fn label(text: &str) -> Result<(String, String), FlagError> {
@@ -187,6 +197,7 @@ mod tests {
             ("--push.external-label=a", "NAME=VALUE is needed"),
             ("--push.external-label=a-b=c", "NAME=VALUE is needed"),
             ("--push.external-label=job=c", "see --push.job"),
+            ("--push.external-label=a=b --push.external-label=a=c", "--push.external-label: a is given twice"),
             ("--push.external-label=__name__=c", "the name is taken"),
             ("--push.job=", "--push.job: a name is needed"),
             ("--push.username=u", "needs --push.password-file"),

@@ -1,6 +1,7 @@
 //! Whether a request comes from a user. A password costs a bcrypt when it is first seen, not at each scrape.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use axum::http::{HeaderMap, header};
@@ -33,8 +34,8 @@ pub(super) struct Passwords {
     right: Mutex<HashSet<Digest>>,
     // Apart, so that guessing does not make the right ones forgotten.
     wrong: Mutex<HashSet<Digest>>,
-    place: Semaphore,
-    waiting: AtomicUsize,
+    place: Arc<Semaphore>,
+    waiting: Arc<AtomicUsize>,
 }
 
 type Digest = [u8; 32];
@@ -47,8 +48,8 @@ impl Passwords {
             key,
             right: Mutex::default(),
             wrong: Mutex::default(),
-            place: Semaphore::new(1),
-            waiting: AtomicUsize::new(0),
+            place: Arc::new(Semaphore::new(1)),
+            waiting: Arc::default(),
         })
     }
 
@@ -62,14 +63,20 @@ impl Passwords {
         if let Some(verdict) = self.remembered(&digest) {
             return verdict;
         }
-        let Some(_waiting) = Waiting::enter(&self.waiting) else { return Verdict::Busy };
+        let Some(waiting) = Waiting::enter(&self.waiting) else { return Verdict::Busy };
         // Closed never.
-        let Ok(_place) = self.place.acquire().await else { return Verdict::Busy };
+        let Ok(place) = self.place.clone().acquire_owned().await else { return Verdict::Busy };
         // Who waited before may have brought the same.
         if let Some(verdict) = self.remembered(&digest) {
             return verdict;
         }
-        let computed = tokio::task::spawn_blocking(move || compared.is_of(password.as_bytes()));
+        // Both go with the thread, which does not end when whoever asked hangs up: otherwise hanging up would make room
+        // for the next at once, and any number would be computed.
+        let computed = tokio::task::spawn_blocking(move || {
+            let is_right = compared.is_of(password.as_bytes());
+            drop((place, waiting));
+            is_right
+        });
         let Ok(is_right) = computed.await else { return Verdict::Busy };
         let is_right = is_right && hash.is_some();
         let mut kind = if is_right { &self.right } else { &self.wrong }.lock();
@@ -101,17 +108,17 @@ impl Passwords {
 }
 
 /// Counts a request that waits, as long as it does.
-struct Waiting<'a>(&'a AtomicUsize);
+struct Waiting(Arc<AtomicUsize>);
 
-impl<'a> Waiting<'a> {
-    fn enter(count: &'a AtomicUsize) -> Option<Self> {
+impl Waiting {
+    fn enter(count: &Arc<AtomicUsize>) -> Option<Self> {
         let before = count.fetch_add(1, Relaxed);
-        let entered = Self(count);
+        let entered = Self(count.clone());
         (before < WAITING).then_some(entered)
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for Waiting {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Relaxed);
     }
@@ -129,6 +136,8 @@ fn credentials(headers: &HeaderMap) -> Option<(String, String)> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn users() -> BTreeMap<String, PasswordHash> {
@@ -184,6 +193,28 @@ mod tests {
         assert_eq!(passwords.check(&users(), &basic("alice:abc")).await, Verdict::Admitted);
         assert_eq!(passwords.check(&users(), &basic("alice:new")).await, Verdict::Busy);
         assert_eq!(passwords.waiting.load(Relaxed), WAITING);
+    }
+
+    /// What was begun for him is computed to its end, so there is no room yet for another.
+    #[tokio::test]
+    async fn who_goes_away_leaves_no_room() {
+        let passwords = Arc::new(Passwords::new().unwrap());
+        let hash = "$2a$10$If6bvum7DFjUnE9p2uDeDu0YHzrHM6tf.iqN8.yx.jNN1ILEf7h0i";
+        let users = BTreeMap::from([("alice".to_owned(), PasswordHash::parse(hash).unwrap())]);
+        let asking = {
+            let passwords = passwords.clone();
+            tokio::spawn(async move { passwords.check(&users, &basic("alice:abc")).await })
+        };
+        while passwords.place.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        asking.abort();
+        assert!(asking.await.unwrap_err().is_cancelled());
+        assert_eq!((passwords.place.available_permits(), passwords.waiting.load(Relaxed)), (0, 1));
+        let _place = tokio::time::timeout(Duration::from_secs(60), passwords.place.acquire()).await.unwrap();
+        while passwords.waiting.load(Relaxed) > 0 {
+            tokio::task::yield_now().await;
+        }
     }
 
     impl Passwords {

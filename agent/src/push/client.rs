@@ -1,7 +1,7 @@
 //! One receiver, spoken to over one connection that is kept open.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use axum::body::{Body, to_bytes};
@@ -13,6 +13,7 @@ use hyper::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderV
 use hyper::{Request, Response, StatusCode, body::Incoming};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::error::PushError;
@@ -60,6 +61,9 @@ pub(crate) struct Client {
     credentials: Credentials,
     timeout: Duration,
     connection: Option<SendRequest<Body>>,
+    /// A read of the password or token that has not come back: one at a time, so that a file on a server that is gone
+    /// holds one thread.
+    reading: Option<JoinHandle<io::Result<String>>>,
 }
 
 impl Client {
@@ -84,6 +88,7 @@ impl Client {
             credentials: settings.credentials.clone(),
             timeout: settings.timeout,
             connection: None,
+            reading: None,
         })
     }
 
@@ -110,7 +115,8 @@ impl Client {
     }
 
     async fn exchange(&mut self, mut connection: SendRequest<Body>, body: &Bytes) -> Result<Answer, SendError> {
-        let response = connection.send_request(self.request(body)?).await?;
+        let authorization = self.authorization().await?;
+        let response = connection.send_request(self.request(body, authorization)?).await?;
         let (status, retry_after) = (response.status(), retry_after(&response));
         let read = read(response).await;
         if read.is_some() {
@@ -120,32 +126,41 @@ impl Client {
         Ok(Answer { status, retry_after, text })
     }
 
-    fn request(&self, body: &Bytes) -> Result<Request<Body>, SendError> {
+    fn request(&self, body: &Bytes, authorization: Option<HeaderValue>) -> Result<Request<Body>, SendError> {
         let mut request = Request::post(self.receiver.path.clone())
             .header(HOST, &self.receiver.authority)
             .header(USER_AGENT, concat!("atalaia-agent/", env!("CARGO_PKG_VERSION")))
             .header(CONTENT_TYPE, "application/x-protobuf")
             .header(CONTENT_ENCODING, "snappy")
             .header("x-prometheus-remote-write-version", "0.1.0");
-        if let Some(authorization) = self.authorization()? {
+        if let Some(authorization) = authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
         request.body(Body::from(body.clone())).map_err(|_| SendError::Header)
     }
 
-    fn authorization(&self) -> Result<Option<HeaderValue>, SendError> {
-        let read =
-            |path: &Path| secret(path).map_err(|source| SendError::Secret { path: path.display().to_string(), source });
-        let text = match &self.credentials {
+    async fn authorization(&mut self) -> Result<Option<HeaderValue>, SendError> {
+        let text = match self.credentials.clone() {
             Credentials::None => return Ok(None),
             Credentials::Basic { username, password_file } => {
-                format!("Basic {}", STANDARD.encode(format!("{username}:{}", read(password_file)?)))
+                let password = self.read(password_file).await?;
+                format!("Basic {}", STANDARD.encode(format!("{username}:{password}")))
             }
-            Credentials::Bearer { token_file } => format!("Bearer {}", read(token_file)?),
+            Credentials::Bearer { token_file } => format!("Bearer {}", self.read(token_file).await?),
         };
         let mut value = HeaderValue::try_from(text).map_err(|_| SendError::Header)?;
         value.set_sensitive(true);
         Ok(Some(value))
+    }
+
+    /// A secret, read on a thread that may block.
+    async fn read(&mut self, path: PathBuf) -> Result<String, SendError> {
+        let shown = path.display().to_string();
+        let reading = self.reading.get_or_insert_with(|| tokio::task::spawn_blocking(move || secret(&path)));
+        let read = reading.await;
+        self.reading = None;
+        let read = read.unwrap_or_else(|error| Err(io::Error::other(error)));
+        read.map_err(|source| SendError::Secret { path: shown, source })
     }
 
     async fn connect(&self) -> Result<SendRequest<Body>, SendError> {
@@ -204,6 +219,39 @@ mod tests {
         assert_eq!(wait("Mon, 21 Oct 2999 07:28:00 GMT"), Some(MAX_RETRY_AFTER));
         assert_eq!(wait("soon"), None);
         assert_eq!(retry_after(&Response::new(())), None);
+    }
+
+    /// A named pipe, which stands for a file on a server that is gone.
+    #[tokio::test]
+    async fn a_token_that_cannot_be_read_holds_up_nobody_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let token_file = folder.path().join("token");
+        std::fs::write(&token_file, "t").unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let settings = PushSettings {
+            url: format!("http://{}/", listener.local_addr().unwrap()),
+            credentials: Credentials::Bearer { token_file: token_file.clone() },
+            timeout: Duration::from_millis(300),
+            ..PushSettings::default()
+        };
+        let mut client = Client::new(&settings).unwrap();
+        std::fs::remove_file(&token_file).unwrap();
+        let made = std::process::Command::new("mkfifo").arg(&token_file).status().unwrap();
+        assert!(made.success());
+        let (seen, done) = std::sync::mpsc::channel();
+        let release = std::thread::spawn(move || {
+            let in_time = done.recv_timeout(Duration::from_secs(20)).is_ok();
+            // Opens only for as long as somebody reads.
+            let mut options = std::fs::File::options();
+            std::os::unix::fs::OpenOptionsExt::custom_flags(options.write(true), 0o4000);
+            (in_time, options.open(&token_file).is_ok())
+        });
+        for _ in 0..2 {
+            let answer = client.send(&Bytes::from_static(b"x")).await;
+            assert!(matches!(answer, Err(SendError::Timeout(_))), "{answer:?}");
+        }
+        let _ = seen.send(());
+        assert_eq!(release.join().unwrap(), (true, true));
     }
 
     #[test]

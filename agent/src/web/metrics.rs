@@ -24,6 +24,8 @@ use crate::settings::{CONTAINER, Settings};
 const SHARE_OF_TIMEOUT: f64 = 0.8;
 /// What nobody needs to wait for.
 const LONGEST_TIMEOUT: f64 = 600.0;
+/// Whoever waits no longer than this gets his answer later: collectors are not given up for him.
+const LEAST_TIMEOUT: f64 = 0.1;
 
 /// What a listener is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,7 +161,9 @@ impl Request {
         Self {
             representation: negotiate(text("accept")),
             coding: negotiate_coding(text("accept-encoding"), CODINGS),
-            timeout: seconds.filter(|s| *s > 0.0).map(|s| Duration::from_secs_f64(s.min(LONGEST_TIMEOUT))),
+            timeout: seconds
+                .filter(|s| *s > 0.0)
+                .map(|s| Duration::from_secs_f64(s.clamp(LEAST_TIMEOUT, LONGEST_TIMEOUT))),
         }
     }
 }
@@ -202,6 +206,29 @@ pub(super) async fn answer(
         Err(error) => {
             page.requests.count(Answer::BadRequest);
             (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever gives less could have every collector taken for stuck, and the log filled with it.
+    #[test]
+    fn timeouts_are_within_reason() {
+        let timeout = |text: &str| {
+            let headers = HeaderMap::from_iter([(
+                header::HeaderName::from_static("x-prometheus-scrape-timeout-seconds"),
+                text.parse().unwrap(),
+            )]);
+            Request::new(&headers).timeout
+        };
+        for (text, want) in [("15", 15_000), ("2.5", 2500), ("1e9", 600_000), ("0.000001", 100), ("1e-300", 100)] {
+            assert_eq!(timeout(text), Some(Duration::from_millis(want)), "{text}");
+        }
+        for text in ["0", "-1", "NaN", "soon", ""] {
+            assert_eq!(timeout(text), None, "{text}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Writes JSON as it goes, so that a long answer is never a tree in memory first.
 
 use std::fmt::Write as _;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -123,9 +123,14 @@ impl Json {
         }
     }
 
-    /// In RFC 3339, UTC.
+    /// In RFC 3339, UTC. A time that no calendar has is left out: that of a folder is what its owner makes it.
     pub(super) fn time(&mut self, name: &str, value: SystemTime) {
-        self.moment(name, OffsetDateTime::from(value));
+        let nanoseconds = |span: Duration| i128::try_from(span.as_nanos()).ok();
+        let since = match value.duration_since(SystemTime::UNIX_EPOCH) {
+            Ok(since) => nanoseconds(since),
+            Err(before) => nanoseconds(before.duration()).map(|span| -span),
+        };
+        self.nanoseconds(name, since);
     }
 
     /// As [`time`](Self::time), of nanoseconds since 1970.
@@ -166,6 +171,18 @@ mod tests {
         json.end_object();
         let want = r#"{"b":18446744073709551615,"c":[1,2,{}],"d":{"e":true,"f":0.3},"g":"1970-01-01T00:00:01Z"}"#;
         assert_eq!(json.finish(), want);
+    }
+
+    #[test]
+    fn a_time_that_no_calendar_has_is_left_out() {
+        let mut json = Json::default();
+        json.object();
+        // Who owns a cgroup's folder sets its times as he likes.
+        json.time("a", SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 40));
+        json.time("b", SystemTime::UNIX_EPOCH + Duration::from_millis(1500));
+        json.time("c", SystemTime::UNIX_EPOCH - Duration::from_secs(1));
+        json.end_object();
+        assert_eq!(json.finish(), r#"{"b":"1970-01-01T00:00:01.5Z","c":"1969-12-31T23:59:59Z"}"#);
     }
 
     #[test]

@@ -206,8 +206,9 @@ impl Inner {
             "ps" => {
                 let recent = self.recent(self.age(options));
                 let about = find(&recent, asked.name, options.kind)?;
-                let mut collection = self.collection.lock();
-                processes::processes(&mut collection, &self.config.root, &about.path, SystemTime::now())
+                let found = processes::Processes::find(&mut self.collection.lock(), &about.path);
+                // Without the lock, so that scrapes go on: there may be very many.
+                found.tell(&self.config.root, SystemTime::now())
             }
             "storage" => self.storage(asked.parameters, options)?,
             "machinestats" => {

@@ -3,6 +3,7 @@
 //! It tells what cAdvisor tells: users, times, sizes and the name of the program, never its arguments.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use agent_procfs::{Root, cgroup, pid_details};
@@ -29,46 +30,61 @@ struct Measures<'a> {
     users: BTreeMap<u64, String>,
 }
 
-/// The processes of the cgroup at a path, and of those below it, in the order of their numbers.
-pub(super) fn processes(collection: &mut Collection, root: &Root, path: &str, now: SystemTime) -> String {
-    let prefix = path.trim_end_matches('/');
-    let mut found = Vec::new();
-    let mut seen = HashSet::new();
-    for key in collection.tree.keys().to_vec() {
-        let Some(cgroup) = collection.tree.get_mut(key) else { continue };
-        let rest = cgroup.path.strip_prefix(prefix);
-        if !rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
-            continue;
+/// The processes of a cgroup and of those below it, in the order of their numbers, each with its cgroup's path.
+pub(super) struct Processes {
+    found: Vec<(u32, Arc<str>)>,
+    memory: Option<u64>,
+    boot: Option<u64>,
+}
+
+impl Processes {
+    /// Those of the cgroup at a path.
+    pub(super) fn find(collection: &mut Collection, path: &str) -> Self {
+        let prefix = path.trim_end_matches('/');
+        let mut found = Vec::new();
+        let mut seen = HashSet::new();
+        for key in collection.tree.keys().to_vec() {
+            let Some(cgroup) = collection.tree.get_mut(key) else { continue };
+            let rest = cgroup.path.strip_prefix(prefix);
+            if !rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
+                continue;
+            }
+            let path = cgroup.path.clone();
+            let file = pids::file(&collection.layout);
+            let Some(text) = collection.desk.read(&collection.layout, cgroup, file) else { continue };
+            found.extend(cgroup::pids(text).filter(|pid| seen.insert(*pid)).map(|pid| (pid, path.clone())));
         }
-        let path = cgroup.path.clone();
-        let file = pids::file(&collection.layout);
-        let Some(text) = collection.desk.read(&collection.layout, cgroup, file) else { continue };
-        found.extend(cgroup::pids(text).filter(|pid| seen.insert(*pid)).map(|pid| (pid, path.clone())));
+        found.sort_unstable();
+        found.truncate(MOST);
+        let memory = collection.machine.read().memory_total;
+        Self { found, memory, boot: collection.machine.boot_time() }
     }
-    found.sort_unstable();
-    found.truncate(MOST);
-    let measures = Measures {
-        root,
-        memory: collection.machine.read().memory_total,
-        boot: collection.machine.boot_time(),
-        page: rustix::param::page_size() as u64,
-        now: now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
-        users: users(root),
-    };
-    let mut json = Json::default();
-    json.list();
-    let (mut stat, mut status) = (Vec::new(), Vec::new());
-    for (pid, path) in found {
-        if root.read_into(&root.proc(format!("{pid}/stat")), &mut stat).is_err() {
-            continue;
+
+    /// What they do; it may take long.
+    pub(super) fn tell(self, root: &Root, now: SystemTime) -> String {
+        let measures = Measures {
+            root,
+            memory: self.memory,
+            boot: self.boot,
+            page: rustix::param::page_size() as u64,
+            now: now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
+            users: users(root),
+        };
+        let mut json = Json::default();
+        json.list();
+        let (mut stat, mut status) = (Vec::new(), Vec::new());
+        for (pid, path) in self.found {
+            if root.read_into(&root.proc(format!("{pid}/stat")), &mut stat).is_err() {
+                continue;
+            }
+            let Ok(details) = pid_details::parse(&stat) else { continue };
+            let user = root.read_into(&root.proc(format!("{pid}/status")), &mut status).ok();
+            let user = user.and_then(|()| pid_details::user_of(&status));
+            measures.put(&mut json, pid, user, &details, &path);
         }
-        let Ok(details) = pid_details::parse(&stat) else { continue };
-        let user = root.read_into(&root.proc(format!("{pid}/status")), &mut status).ok();
-        let user = user.and_then(|()| pid_details::user_of(&status));
-        measures.put(&mut json, pid, user, &details, &path);
+        json.end_list();
+        json.finish()
     }
-    json.end_list();
-    json.finish()
 }
 
 impl Measures<'_> {

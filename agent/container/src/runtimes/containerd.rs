@@ -39,6 +39,9 @@ const LARGEST_ANSWER: usize = 16 << 20;
 const LARGEST_EVENT: usize = 256 << 10;
 /// More containers than these are no list of one machine.
 const MOST_CONTAINERS: usize = 10_000;
+/// Bytes that are kept of the list of a namespace, and how many of those there may be.
+const LARGEST_LIST: usize = 32 << 20;
+const MOST_NAMESPACES: usize = 256;
 /// All namespaces.
 const ALL: &str = "*";
 /// What matters here; what is started in containers, as health checks are, stays on the engine's side, but for its end.
@@ -136,6 +139,9 @@ impl Containerd {
             let list: NamespaceList = within(channel.ask(method, "", &Empty {}, LARGEST_ANSWER)).await?;
             namespaces = list.namespaces.into_iter().map(|namespace| namespace.name).collect();
         }
+        if namespaces.len() > MOST_NAMESPACES {
+            return Err(Failure::Flood);
+        }
         let mut all = Vec::new();
         for namespace in namespaces {
             let containers = within(containers(channel, &namespace, &self.variables)).await?;
@@ -184,10 +190,12 @@ async fn containers(channel: &mut Channel, namespace: &str, variables: &[String]
     let method = "containerd.services.containers.v1.Containers/ListStream";
     let mut answers: Answers<ContainerAnswer> =
         channel.open(method, namespace, &ListRequest::default(), LARGEST_ANSWER).await?;
-    let mut containers = Vec::new();
+    let (mut containers, mut bytes) = (Vec::new(), 0);
     while let Some(answer) = answers.next().await? {
-        containers.extend(answer.container.map(|container| Told::of(container, variables)));
-        if containers.len() > MOST_CONTAINERS {
+        let told = answer.container.map(|container| Told::of(container, variables));
+        bytes += told.as_ref().map_or(0, Told::bytes);
+        containers.extend(told);
+        if containers.len() > MOST_CONTAINERS || bytes > LARGEST_LIST {
             return Err(Failure::Flood);
         }
     }
@@ -196,4 +204,47 @@ async fn containers(channel: &mut Channel, namespace: &str, variables: &[String]
 
 async fn within<T>(question: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     timeout(DEADLINE, question).await.unwrap_or(Err(Failure::Timeout))
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use prost::Message;
+    use tokio::net::UnixListener;
+
+    use super::messages::Container;
+    use super::*;
+
+    /// Labels without end: each answer is within its bound.
+    #[tokio::test]
+    async fn a_list_beyond_all_measure_is_not_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("c.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let container = Container {
+            id: "a".to_owned(),
+            labels: [("long".to_owned(), "x".repeat(1 << 20))].into(),
+            ..Container::default()
+        };
+        let answer = ContainerAnswer { container: Some(container) }.encode_to_vec();
+        let length = u32::try_from(answer.len()).unwrap().to_be_bytes();
+        let framed = Bytes::from([[0].as_slice(), length.as_slice(), answer.as_slice()].concat());
+        let server = tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut connection = h2::server::handshake(stream).await.unwrap();
+            let mut open = Vec::new();
+            while let Some(Ok((_, mut respond))) = connection.accept().await {
+                let mut body = respond.send_response(http::Response::new(()), false).unwrap();
+                (0..100).for_each(|_| body.send_data(framed.clone(), false).unwrap());
+                let mut trailers = http::HeaderMap::new();
+                trailers.insert("grpc-status", http::HeaderValue::from_static("0"));
+                body.send_trailers(trailers).unwrap();
+                open.push(body);
+            }
+        });
+        let mut channel = Channel::connect(&socket).await.unwrap();
+        let all = timeout(Duration::from_secs(60), containers(&mut channel, "k8s.io", &[])).await;
+        assert_eq!(all.unwrap().map(|all| all.len()), Err(Failure::Flood));
+        server.abort();
+    }
 }

@@ -16,7 +16,7 @@ use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use tokio::net::UnixStream;
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{Built, Described, Engine, Failure, Network, Post, Runtime, Snapshot, Spec, View, follow, socket_path};
 use crate::Error;
@@ -66,9 +66,11 @@ impl Engine for Crio {
         let _: Info = self.get("/info").await?;
         post.connected(true);
         let mut unknown = BTreeSet::new();
+        let mut again = Instant::now() + PATIENCE;
         loop {
             let wanted = self.wanted.as_mut().map(|wanted| wanted.borrow_and_update().clone()).unwrap_or_default();
             self.known.retain(|id, _| wanted.contains(id));
+            unknown.retain(|id| wanted.contains(id));
             for id in &wanted {
                 if self.known.contains_key(id) || unknown.contains(id) {
                     continue;
@@ -76,15 +78,23 @@ impl Engine for Crio {
                 match self.get::<Answer>(&format!("/containers/{id}")).await {
                     Ok(answer) => drop(self.known.insert(id.clone(), Arc::new(answer.described(id)))),
                     Err(Failure::Refused) => drop(unknown.insert(id.clone())),
+                    // The answer is odd, not the engine: the others are asked about all the same.
+                    Err(failure @ (Failure::Protocol | Failure::Flood)) => {
+                        post.failed(failure);
+                        unknown.insert(id.clone());
+                    }
                     Err(failure) => return Err(failure),
                 }
             }
             post.publish(Snapshot { containers: self.known.clone(), version: None });
             let Some(changes) = &mut self.wanted else { return Err(Failure::Ended) };
-            match timeout(PATIENCE, changes.changed()).await {
+            match timeout_at(again, changes.changed()).await {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) => return Err(Failure::Ended),
-                Err(_) => unknown.clear(),
+                Err(_) => {
+                    unknown.clear();
+                    again = Instant::now() + PATIENCE;
+                }
             }
         }
     }

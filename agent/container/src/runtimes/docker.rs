@@ -28,7 +28,7 @@ use tokio::time::{Instant, timeout};
 
 use self::book::{Book, Next};
 pub(super) use self::transport::Address;
-use self::transport::NEWEST;
+use self::transport::{LARGEST_ANSWER, LARGEST_ANSWER_OF_USER, NEWEST};
 use super::{Built, Engine, Failure, Post, Rate, Runtime, Spec, View, follow};
 use crate::Error;
 use crate::config::Config;
@@ -104,6 +104,16 @@ impl Engine for Client {
     }
 }
 
+/// What happened while an answer was on its way, which may be older; what is said last here has the last word.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Meanwhile {
+    Nothing,
+    /// It must be asked about again.
+    Changed,
+    /// There is nothing left to be told.
+    Removed,
+}
+
 /// Reads text as what an address or an engine's answer may hold.
 #[cfg(feature = "fuzzing")]
 pub(crate) fn words(text: &str) {
@@ -123,8 +133,8 @@ struct Session<'a> {
     since: SystemTime,
     waiting: BTreeSet<String>,
     asking: FuturesUnordered<Pin<Box<dyn Future<Output = Answer> + Send>>>,
-    /// Containers being asked about, and whether an event came meanwhile.
-    asked: HashMap<String, bool>,
+    /// Containers being asked about, and what events told of each meanwhile.
+    asked: HashMap<String, Meanwhile>,
     is_docker: bool,
     /// States in which a container is listed, and those in which it is if what stopped is of interest.
     up: &'static [&'static str],
@@ -133,10 +143,11 @@ struct Session<'a> {
 
 impl<'a> Session<'a> {
     async fn open(client: &'a mut Client, post: &'a Post) -> Result<Self, Failure> {
-        let (docker, _) = client.address.client(NEWEST).map_err(|_| Failure::Protocol)?;
+        let largest = if client.book.is_of_user() { LARGEST_ANSWER_OF_USER } else { LARGEST_ANSWER };
+        let (docker, _) = client.address.client(NEWEST, largest).map_err(|_| Failure::Protocol)?;
         let version = within(docker.version()).await?;
         let spoken = transport::spoken(version.api_version.as_deref(), version.min_api_version.as_deref());
-        let (docker, allowance) = client.address.client(spoken).map_err(|_| Failure::Protocol)?;
+        let (docker, allowance) = client.address.client(spoken, largest).map_err(|_| Failure::Protocol)?;
         client.book.version = version.version;
         let since = SystemTime::now();
         let mut session = Self {
@@ -204,11 +215,11 @@ impl<'a> Session<'a> {
     fn ask(&mut self) {
         while self.asking.len() < QUESTIONS {
             let Some(id) = self.waiting.pop_first() else { return };
-            if let Some(changed_meanwhile) = self.asked.get_mut(&id) {
-                *changed_meanwhile = true;
+            if let Some(meanwhile) = self.asked.get_mut(&id) {
+                *meanwhile = Meanwhile::Changed.max(*meanwhile);
                 continue;
             }
-            self.asked.insert(id.clone(), false);
+            self.asked.insert(id.clone(), Meanwhile::Nothing);
             let docker = self.docker.clone();
             self.asking.push(Box::pin(async move {
                 let answer = within(docker.inspect_container(&id, None::<InspectContainerOptions>)).await;
@@ -218,8 +229,10 @@ impl<'a> Session<'a> {
     }
 
     fn answer(&mut self, (id, answer): Answer) {
-        if self.asked.remove(&id) == Some(true) {
-            self.waiting.insert(id.clone());
+        match self.asked.remove(&id) {
+            Some(Meanwhile::Removed) => return,
+            Some(Meanwhile::Changed) => drop(self.waiting.insert(id.clone())),
+            Some(Meanwhile::Nothing) | None => {}
         }
         match answer {
             Ok(inspected) => self.book.inspected(&id, inspected),
@@ -240,6 +253,12 @@ impl<'a> Session<'a> {
             return Err(Failure::Flood);
         }
         self.post.event();
+        let id = event.actor.as_ref().and_then(|actor| actor.id.as_ref());
+        if let Some(meanwhile) = id.and_then(|id| self.asked.get_mut(id)) {
+            let is_gone = book::is_removal(&event);
+            let told = if is_gone { Meanwhile::Removed } else { Meanwhile::Changed };
+            *meanwhile = told.max(*meanwhile);
+        }
         match self.book.event(&event) {
             Next::Ask(id) => return self.wait(id),
             Next::PublishAndAsk(id) => {

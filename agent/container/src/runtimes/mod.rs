@@ -30,6 +30,8 @@ use crate::Error;
 use crate::config::Config;
 pub(crate) use crate::described::{Described, Health, Network, Snapshot};
 
+/// Bytes of an engine's version, which becomes a label.
+const LONGEST_VERSION: usize = 256;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 /// More events than these in one second are a flood; a machine that starts ten containers a second makes about 40.
@@ -188,7 +190,8 @@ pub(crate) struct Post {
 }
 
 impl Post {
-    pub(crate) fn publish(&self, snapshot: Snapshot) {
+    pub(crate) fn publish(&self, mut snapshot: Snapshot) {
+        snapshot.version.take_if(|version| version.len() > LONGEST_VERSION);
         *self.snapshot.write() = Arc::new(snapshot);
         self.word.fetch_add(1, Ordering::Release);
     }

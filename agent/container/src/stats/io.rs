@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use agent_procfs::Root;
 use agent_procfs::cgroup::{self, DeviceNumber, IoStat};
@@ -9,11 +10,16 @@ use agent_procfs::cgroup::{self, DeviceNumber, IoStat};
 use super::Reading;
 use crate::catalogue::Metric;
 use crate::cgroups::{Controller, Desk, File, Version};
+use crate::compat::Quirk;
 
-/// Names of block devices, asked of sysfs once each.
+/// How long a device's name is taken for granted.
+const KNOWN_FOR: Duration = Duration::from_secs(30);
+
+/// Names of block devices, asked of sysfs now and then.
 #[derive(Default)]
 pub(crate) struct Devices {
     names: HashMap<DeviceNumber, Arc<Device>>,
+    since: Option<Instant>,
 }
 
 /// A device's name and numbers as labels.
@@ -25,6 +31,14 @@ pub(crate) struct Device {
 }
 
 impl Devices {
+    /// Forgets the names that have been known for some time: a device that comes may get the number of one that went.
+    pub(crate) fn refresh(&mut self, now: Instant) {
+        if self.since.is_none_or(|since| now.saturating_duration_since(since) > KNOWN_FOR) {
+            self.names.clear();
+            self.since = Some(now);
+        }
+    }
+
     /// `/dev/nvme0n1`, as the kernel calls it (`DEVNAME` in the device's `uevent`); the numbers where it calls it
     /// nothing.
     pub(crate) fn name(&mut self, number: DeviceNumber, root: &Root, desk: &mut Desk) -> Arc<Device> {
@@ -55,8 +69,8 @@ pub(crate) fn collect(reading: &mut Reading<'_, '_>, devices: &mut Devices, root
         Some(Version::V1) => {
             version_1(reading, devices, root, What::Bytes);
             version_1(reading, devices, root, What::Count);
-            // The root has these from the devices themselves.
-            if !reading.cgroup.is_root() {
+            // The root has these from the devices themselves, and in cAdvisor's manner so has a container.
+            if !reading.cgroup.is_root() && !reading.has(Quirk::DiskOfHost) {
                 for what in [What::Merged, What::Nanos, What::Queued] {
                     version_1(reading, devices, root, what);
                 }
@@ -177,4 +191,28 @@ fn put_usage(reading: &mut Reading<'_, '_>, device: &Device, operation: &str, by
         ("operation", operation),
     ];
     reading.put(Metric::BlkioUsage, labels, bytes as f64);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Disks that are plugged in get the numbers of those that were pulled out.
+    #[test]
+    fn a_number_that_another_device_was_given_gets_another_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root { sysfs: folder.path().to_owned(), ..Root::default() };
+        let uevent = folder.path().join("dev/block/259:0/uevent");
+        std::fs::create_dir_all(uevent.parent().unwrap()).unwrap();
+        let (mut devices, mut desk) = (Devices::default(), Desk::new());
+        let now = Instant::now();
+        let mut name_at = |kernel: &str, seconds: u64| {
+            std::fs::write(&uevent, format!("MAJOR=259\nDEVNAME={kernel}\n")).unwrap();
+            devices.refresh(now + Duration::from_secs(seconds));
+            devices.name(DeviceNumber { major: 259, minor: 0 }, &root, &mut desk).name.clone()
+        };
+        assert_eq!(name_at("nvme0n1", 0), "/dev/nvme0n1");
+        assert_eq!(name_at("nvme1n1", 1), "/dev/nvme0n1", "it is not asked at each scrape");
+        assert_eq!(name_at("nvme1n1", 60), "/dev/nvme1n1");
+    }
 }

@@ -10,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::broadcast;
+use tokio::sync::{Notify, broadcast};
 use tokio::task::JoinHandle;
 
 /// What to answer to a path.
@@ -22,6 +22,8 @@ pub enum Reply {
     Garbage,
     /// Nothing, for ever.
     Silence,
+    /// This, when told so.
+    Later(Arc<Notify>, String),
     /// A body that begins like this and goes on with that, without end.
     Endless(&'static str, String),
 }
@@ -189,6 +191,13 @@ async fn serve(mut stream: UnixStream, state: Arc<State>, mut events: broadcast:
 const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
 
 async fn answer(stream: &mut UnixStream, reply: Reply) -> std::io::Result<()> {
+    let reply = match reply {
+        Reply::Later(when, body) => {
+            when.notified().await;
+            Reply::Json(body)
+        }
+        reply => reply,
+    };
     match reply {
         Reply::Json(body) => {
             let head =
@@ -202,7 +211,7 @@ async fn answer(stream: &mut UnixStream, reply: Reply) -> std::io::Result<()> {
             stream.write_all(answer.as_bytes()).await
         }
         Reply::Garbage => stream.write_all(b"\x00\xff\x13 what do you want\n").await,
-        Reply::Silence => std::future::pending().await,
+        Reply::Later(..) | Reply::Silence => std::future::pending().await,
         Reply::Endless(start, rest) => {
             stream.write_all(HEAD.as_bytes()).await?;
             chunk(stream, start).await?;

@@ -46,7 +46,8 @@ pub struct IoStat {
     pub cost_indelay: Option<u64>,
 }
 
-/// The devices of `io.stat`. A device that the group never used may stand there without any figure.
+/// The devices of `io.stat`. A device that the group never used may stand there without any figure, and with some
+/// kernels in one line with the next, where it is left out.
 pub fn io_stat(bytes: &[u8]) -> impl Iterator<Item = IoStat> {
     scan::lines(bytes).filter_map(|(_, line)| {
         let mut words = scan::fields(line);
@@ -64,7 +65,11 @@ pub fn io_stat(bytes: &[u8]) -> impl Iterator<Item = IoStat> {
             cost_indelay: None,
         };
         for word in words {
-            let Some((key, value)) = scan::cut(word, b'=') else { continue };
+            let Some((key, value)) = scan::cut(word, b'=') else {
+                // The figures are those of the device that stands right before them.
+                stat.device = DeviceNumber::parse(word).unwrap_or(stat.device);
+                continue;
+            };
             let field = match key {
                 b"rbytes" => &mut stat.read_bytes,
                 b"wbytes" => &mut stat.written_bytes,
@@ -144,6 +149,14 @@ mod tests {
         assert_eq!((full.cost_indebt, full.cost_indelay), (Some(9), Some(10)));
         assert_eq!((broken.read_bytes, broken.written_bytes, broken.reads), (None, Some(2), None));
         assert_eq!((unused.device, unused.read_bytes), (DeviceNumber { major: 7, minor: 0 }, None));
+    }
+
+    /// Linux 5.15 to 5.18 end no line of a device without figures, so that the next one's follows on it.
+    #[test]
+    fn several_devices_in_a_line() {
+        let all: Vec<_> = io_stat(b"7:1 7:0 253:1 rbytes=1 wios=4\n8:0 rbytes=2\n7:2 7:3 \n").collect();
+        let told: Vec<_> = all.iter().map(|stat| (stat.device.major, stat.read_bytes, stat.writes)).collect();
+        assert_eq!(told, [(253, Some(1), Some(4)), (8, Some(2), None), (7, None, None)]);
     }
 
     #[test]

@@ -52,6 +52,11 @@ impl Told {
         Self { container, env }
     }
 
+    /// How much it is, about.
+    pub(super) fn bytes(&self) -> usize {
+        self.container.encoded_len() + self.env.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
+    }
+
     /// The container's id in its namespace.
     pub(super) fn id(&self) -> &str {
         &self.container.id
@@ -171,7 +176,9 @@ impl Book {
     }
 
     fn killed(&mut self, key: &str) -> bool {
-        self.killed_in.insert(key.to_owned());
+        if self.roll.get(key).is_some() {
+            self.killed_in.insert(key.to_owned());
+        }
         self.roll.change(key, |known| {
             known.ooms += 1;
             // The word of the kill may come after that of the end.

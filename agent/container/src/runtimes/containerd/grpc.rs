@@ -17,6 +17,10 @@ use super::super::Failure;
 const PREFIX: usize = 5;
 /// No header of an answer is anywhere near.
 const LARGEST_HEADERS: u32 = 16 << 10;
+/// What may be on its way for one answer, and for all. Events wait while an answer is read: all the room that one may
+/// take must leave some for the others.
+const ROOM_OF_ONE: u32 = 64 << 10;
+const ROOM_OF_ALL: u32 = 1 << 20;
 
 /// A connection; dropping it ends it.
 pub(super) struct Channel {
@@ -35,6 +39,7 @@ impl Channel {
         let stream = UnixStream::connect(socket).await.map_err(|_| Failure::Connect)?;
         let mut builder = h2::client::Builder::new();
         builder.enable_push(false).max_header_list_size(LARGEST_HEADERS);
+        builder.initial_window_size(ROOM_OF_ONE).initial_connection_window_size(ROOM_OF_ALL);
         let (requests, connection) = builder.handshake(stream).await.map_err(|error| failure(&error))?;
         // Its error is that of every stream on it too.
         let connection = tokio::spawn(async move {
@@ -165,4 +170,59 @@ fn status(headers: &HeaderMap) -> Option<Result<(), Failure>> {
 fn failure(error: &h2::Error) -> Failure {
     // What the library ends by itself is no HTTP/2.
     if error.is_library() { Failure::Protocol } else { Failure::Ended }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use h2::SendStream;
+    use tokio::net::UnixListener;
+    use tokio::time::timeout;
+
+    use super::super::messages::{Empty, Version};
+    use super::*;
+
+    const SOON: Duration = Duration::from_secs(20);
+
+    fn told(length: usize) -> Bytes {
+        framed(&Version { version: "x".repeat(length) })
+    }
+
+    /// Sends what is told by the path asked for: to `/events` more than anybody reads, to all others one answer.
+    async fn serve(listener: UnixListener) {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut connection = h2::server::handshake(stream).await.unwrap();
+        let mut open: Vec<SendStream<Bytes>> = Vec::new();
+        while let Some(Ok((request, mut respond))) = connection.accept().await {
+            let mut body = respond.send_response(http::Response::new(()), false).unwrap();
+            if request.uri().path() == "/events" {
+                (0..200).for_each(|_| body.send_data(told(1000), false).unwrap());
+                open.push(body);
+                continue;
+            }
+            body.send_data(told(1000), false).unwrap();
+            body.send_trailers(HeaderMap::from_iter([(
+                http::HeaderName::from_static("grpc-status"),
+                http::HeaderValue::from_static("0"),
+            )]))
+            .unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn events_that_wait_do_not_hold_up_an_answer() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("c.sock");
+        let server = tokio::spawn(serve(UnixListener::bind(&socket).unwrap()));
+        let mut channel = Channel::connect(&socket).await.unwrap();
+        let mut events: Answers<Version> = channel.open("events", "", &Empty {}, 1 << 20).await.unwrap();
+        let answer = timeout(SOON, channel.ask::<Version>("answer", "", &Empty {}, 1 << 20)).await;
+        assert_eq!(answer.expect("the events have taken all room").unwrap().version.len(), 1000);
+        for _ in 0..200 {
+            let event = timeout(SOON, events.next()).await.expect("they are lost");
+            assert_eq!(event.unwrap().unwrap().version.len(), 1000);
+        }
+        server.abort();
+    }
 }

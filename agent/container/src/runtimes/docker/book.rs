@@ -47,6 +47,11 @@ impl Book {
         Self { roll: Roll::new(config.stopped_for), version: None, place, variables: config.labels.variables.clone() }
     }
 
+    /// Whether the engine is a user's own.
+    pub(super) fn is_of_user(&self) -> bool {
+        matches!(self.place, Place::Under(_))
+    }
+
     pub(super) fn snapshot(&mut self) -> Snapshot {
         self.roll.snapshot(self.version.clone())
     }
@@ -100,7 +105,7 @@ impl Book {
         let config = answer.config.unwrap_or_default();
         let host_config = answer.host_config.unwrap_or_default();
         let log = files::log(id, answer.log_path, answer.hostname_path, host_config.log_config.and_then(|log| log.typ));
-        let looks_at_folders = !matches!(self.place, Place::Under(_));
+        let looks_at_folders = !self.is_of_user();
         let of_driver = || answer.graph_driver.and_then(|driver| driver.data.get("UpperDir").map(Into::into));
         let described = Described {
             id: id.into(),
@@ -144,8 +149,7 @@ impl Book {
                 };
                 self.roll.change(&id, |known| known.health = health)
             }
-            // The second is Podman's word.
-            ("destroy" | "remove", _) => self.roll.removed(&id),
+            _ if is_removal(event) => self.roll.removed(&id),
             _ => false,
         };
         if known { Next::Publish } else { Next::Nothing }
@@ -163,6 +167,12 @@ impl Book {
             false => Next::Nothing,
         }
     }
+}
+
+/// Whether the engine has forgotten a container.
+pub(super) fn is_removal(event: &EventMessage) -> bool {
+    // The second is Podman's word.
+    matches!(event.action.as_deref(), Some("destroy" | "remove"))
 }
 
 /// How a container fares by an answer about it. Of the last run that ended nothing is said while another runs, so what

@@ -21,7 +21,9 @@ use tokio::net::{TcpStream, UnixStream};
 use crate::Error;
 
 /// The list of some ten thousand containers has this size.
-const LARGEST_ANSWER: u64 = 32 << 20;
+pub(super) const LARGEST_ANSWER: u64 = 32 << 20;
+/// That of an engine that a user runs: anybody may, and have this process read what he likes.
+pub(super) const LARGEST_ANSWER_OF_USER: u64 = 1 << 20;
 /// Bytes of the event stream in which at least one event must end.
 const LARGEST_EVENT: u64 = 256 << 10;
 /// The newest version of the interface that this was made for.
@@ -58,11 +60,12 @@ impl Address {
         }
     }
 
-    /// A client that speaks this version, and the allowance of the event stream, see [`refill`].
-    pub(super) fn client(&self, version: ClientVersion) -> Result<(Docker, Arc<AtomicU64>), DockerError> {
+    /// A client that speaks this version and takes answers of so many bytes, and the allowance of the event stream, see
+    /// [`refill`].
+    pub(super) fn client(&self, version: ClientVersion, largest: u64) -> Result<(Docker, Arc<AtomicU64>), DockerError> {
         let allowance = Arc::new(AtomicU64::new(LARGEST_EVENT));
         let (address, events) = (self.clone(), allowance.clone());
-        let transport = move |request: BollardRequest| send(address.clone(), events.clone(), request);
+        let transport = move |request: BollardRequest| send(address.clone(), events.clone(), largest, request);
         // The address is only the authority in the request; the transport has its own.
         let docker = Docker::connect_with_custom_transport(transport, Some("http://docker"), 120, &version)?;
         Ok((docker, allowance))
@@ -102,6 +105,7 @@ pub(super) fn refill(allowance: &AtomicU64) {
 async fn send(
     address: Address,
     events: Arc<AtomicU64>,
+    largest: u64,
     request: BollardRequest,
 ) -> Result<Response<Incoming>, DockerError> {
     let (mut parts, body) = request.into_parts();
@@ -110,7 +114,7 @@ async fn send(
     let is_stream = path.split('?').next().is_some_and(|path| path.ends_with("/events"));
     parts.uri = path.parse().map_err(http::Error::from)?;
     parts.headers.insert(http::header::HOST, http::HeaderValue::from_static("docker"));
-    let allowance = if is_stream { events } else { Arc::new(AtomicU64::new(LARGEST_ANSWER)) };
+    let allowance = if is_stream { events } else { Arc::new(AtomicU64::new(largest)) };
     let request = http::Request::from_parts(parts, body);
     let stream: Box<dyn Stream> = match address {
         Address::Unix(path) => Box::new(UnixStream::connect(path).await.map_err(connecting)?),
