@@ -31,7 +31,7 @@ const KNOWN: &[(&str, &str)] = &[
 
 /// Every set of containers' metrics.
 const ALL_SETS: &str = "--enable_metrics=advtcp,cpu,cpuLoad,cpu_topology,cpuset,disk,diskIO,hugetlb,memory,memory_numa,\
-    network,oom_event,percpu,pressure,process,referenced_memory,resctrl,sched,tcp,udp";
+    network,oom_event,percpu,pressure,process,referenced_memory,resctrl,sched,tcp,udp,log,volume,bind";
 
 #[track_caller]
 fn check_nothing_new(page: &[u8]) {

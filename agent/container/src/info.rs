@@ -17,6 +17,10 @@ const SPAN: Duration = Duration::from_millis(100);
 /// A reading older than this tells of another time.
 const LONGEST_SPAN: Duration = Duration::from_secs(60);
 
+/// How long an engine may take to tell of a container that has just started, and how often that is looked at.
+const PATIENCE: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_millis(20);
+
 /// One container at one moment.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Info {
@@ -61,6 +65,7 @@ pub enum InfoError {
 }
 
 pub(crate) fn info(collection: &Mutex<Collection>, view: &View, asked: &str) -> Result<Info, InfoError> {
+    await_description(collection, view, asked);
     let path = {
         let mut collection = collection.lock();
         collection.refresh(view);
@@ -80,6 +85,23 @@ pub(crate) fn info(collection: &Mutex<Collection>, view: &View, asked: &str) -> 
     // What it was may have moved or gone meanwhile.
     let key = collection.tree.find(&path).ok_or_else(|| InfoError::Unreadable { id: path.to_string() })?;
     measure(&mut collection, key)
+}
+
+/// Waits a little for the name of a container that is there by its cgroup: who asks about itself as soon as it starts
+/// is faster than the engine's word of it.
+fn await_description(collection: &Mutex<Collection>, view: &View, asked: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    let is_nameless = || {
+        let mut collection = collection.lock();
+        collection.refresh(view);
+        let Ok(key) = find(&collection, asked) else { return false };
+        let is_container = collection.tree.get(key).is_some_and(|cgroup| cgroup.container.is_some());
+        is_container && collection.registry.get(key).is_some_and(|known| known.described.is_none())
+    };
+    // Without the lock in between, so that scrapes go on.
+    while view.may_tell_more() && is_nameless() && Instant::now() < deadline {
+        std::thread::sleep(LOOK);
+    }
 }
 
 fn find(collection: &Collection, asked: &str) -> Result<Key, InfoError> {

@@ -38,7 +38,8 @@ fn lines(machine: &Machine, boards: &[Board]) -> Vec<String> {
     let short = |line: &str| {
         let (series, value) = line.rsplit_once(' ').unwrap();
         let label = |name: &str| {
-            let (_, rest) = series.split_once(&format!("{name}=\"")).unwrap();
+            let begins = |start| series.split_once(&format!("{start}{name}=\""));
+            let (_, rest) = begins('{').or_else(|| begins(',')).unwrap();
             rest.split('"').next().unwrap().replace(A, "A")
         };
         assert!(series.contains("make=\"nvidia\",model=\"NVIDIA H100 80GB HBM3\""), "{series}");

@@ -349,6 +349,9 @@ async fn figures_agree_with_the_kernel_and_the_engine() {
     }
     check_info(&containers, &engine, &id);
 
+    let young = engine.run("young", &[], "sleep 600");
+    assert_eq!(containers.info(&young).unwrap().name, own("young"), "asked for before the engine has told of it");
+
     let usage = engine.docker(&["stats", "--no-stream", "--format", "{{.MemUsage}}", &own("burn")]);
     let told = usage.split("MiB").next().unwrap().parse::<f64>().expect("megabytes") * 1_048_576.0;
     let set = one(&scrape(&containers), "container_memory_working_set_bytes", &[&burn]);

@@ -263,6 +263,7 @@ fn nothing_at_all_is_survived() {
             "network_route",
             "nfs",
             "nfsd",
+            "nvidia",
             "nvme",
             "os",
             "pcidevice",

@@ -282,6 +282,8 @@ fn log_choice(matches: &ArgMatches) -> (LevelFilter, log::Format) {
 
 #[cfg(test)]
 mod tests {
+    use agent_container::Set;
+
     use super::*;
 
     fn run(line: &str) -> Result<Options, String> {
@@ -425,9 +427,11 @@ mod tests {
     fn sets_as_cadvisor_has_them() {
         let sets = |line: &str| ok(line).settings.containers.unwrap().sets;
         assert_eq!(sets("--disable_metrics=tcp"), Sets::default());
-        assert_eq!(sets("--disable_metrics=tcp --compat=cadvisor"), Sets::all().without(agent_container::Set::Tcp));
-        assert_eq!(sets("--disable_metrics= --compat=cadvisor"), Sets::all());
-        assert_eq!(sets("--compat=cadvisor"), Sets::default().without(agent_container::Set::Process));
+        // Those that cAdvisor does not have are on when they are named.
+        let theirs = Sets::all().without(Set::Volume).without(Set::Bind);
+        assert_eq!(sets("--disable_metrics=tcp --compat=cadvisor"), theirs.without(Set::Tcp));
+        assert_eq!(sets("--disable_metrics= --compat=cadvisor"), theirs);
+        assert_eq!(sets("--compat=cadvisor"), Sets::default().without(Set::Process));
     }
 
     #[test]

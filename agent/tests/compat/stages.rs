@@ -15,6 +15,7 @@ const NEW: &[&str] = &[
     "cpu_vulnerabilities",
     "dmmultipath",
     "kernel_hung",
+    "nvidia",
     "pcidevice",
     "softirqs",
     "swap",

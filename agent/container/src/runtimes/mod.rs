@@ -280,6 +280,15 @@ impl View {
         self.posts.read().clone()
     }
 
+    /// Whether an engine may be about to tell of a container that is new: one is followed, or is asked for the first
+    /// time.
+    pub(crate) fn may_tell_more(&self) -> bool {
+        self.posts.read().iter().any(|post| {
+            let telling = post.telling.lock();
+            telling.connected || (!post.is_optional && telling.is_untouched())
+        })
+    }
+
     /// The runtime that has the word about a container.
     pub(crate) fn runtime_of(&self, id: &str) -> Option<&'static str> {
         let posts = self.posts.read();

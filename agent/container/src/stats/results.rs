@@ -152,9 +152,9 @@ mod tests {
                 "container_perf_events_total{cpu=\"0\",event=\"cycles\",id=\"/\"} 7",
                 "container_perf_events_total{event=\"cycles\",id=\"/\"} 3",
                 "# TYPE container_perf_uncore_events_scaling_ratio gauge",
-                "container_perf_uncore_events_scaling_ratio{event=\"reads\",id=\"/\",pmu=\"imc_0\",socket=\"1\"} 1",
+                "container_perf_uncore_events_scaling_ratio{event=\"reads\",pmu=\"imc_0\",socket=\"1\",id=\"/\"} 1",
                 "# TYPE container_perf_uncore_events_total counter",
-                "container_perf_uncore_events_total{event=\"reads\",id=\"/\",pmu=\"imc_0\",socket=\"1\"} 9",
+                "container_perf_uncore_events_total{event=\"reads\",pmu=\"imc_0\",socket=\"1\",id=\"/\"} 9",
             ]
         );
     }

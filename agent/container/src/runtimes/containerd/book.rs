@@ -258,10 +258,11 @@ mod tests {
     #[test]
     fn a_list_gives_names_images_labels_and_processes() {
         let mut book = book();
+        let of_nerdctl = [("nerdctl/name", "shop"), ("nerdctl/state-dir", "/var/lib/nerdctl/x/box")];
         let of_pod = container(ID, &[("io.cri-containerd.kind", "container"), ("io.kubernetes.pod.name", "web-0")]);
         book.list(vec![
             ("k8s.io".to_owned(), of_pod, task(42, TaskStatus::Running)),
-            ("default".to_owned(), container("box", &[("nerdctl/name", "shop")]), task(43, TaskStatus::Paused)),
+            ("default".to_owned(), container("box", &of_nerdctl), task(43, TaskStatus::Paused)),
             ("default".to_owned(), container("made", &[]), task(44, TaskStatus::Created)),
             ("default".to_owned(), container("a/b", &[]), task(45, TaskStatus::Running)),
         ]);
@@ -269,6 +270,7 @@ mod tests {
         assert_eq!((web.name.as_str(), web.image.as_str(), web.pid), (ID, "docker.io/shop/web:1", Some(42)));
         assert_eq!((web.network, web.labels["io.kubernetes.pod.name"].as_str()), (Network::Other, "web-0"));
         let shop = known(&mut book, "default/box").unwrap();
+        assert_eq!((web.log, shop.log.as_deref()), (None, Some(Path::new("/var/lib/nerdctl/x/box/box-json.log"))));
         assert_eq!((shop.name.as_str(), shop.life.state), ("shop", Some(State::Paused)));
         assert_eq!(book.snapshot().containers.len(), 2);
     }
