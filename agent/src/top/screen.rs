@@ -19,13 +19,15 @@ pub struct Screen(());
 
 impl Screen {
     pub fn enter() -> io::Result<Self> {
+        // Before it is taken: it is given back too when that fails half-way.
+        let screen = Self(());
         take()?;
         let hook = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
             give_back();
             hook(info);
         }));
-        Ok(Self(()))
+        Ok(screen)
     }
 
     /// Shows lines from the top on, and nothing else.
