@@ -4,14 +4,14 @@
 use std::sync::Arc;
 
 use agent_node::collectors::COLLECTORS;
-use agent_node::{Context, FlagKind, Flags, duration};
-use agent_procfs::Root;
+use agent_node::{Context, FlagKind, Flags};
+use agent_procfs::{Root, duration};
 
 libfuzzer_sys::fuzz_target!(|input: (u16, &str, &str)| {
     let (choice, first, second) = input;
-    let _ = duration(first);
+    let _ = duration::parse(first);
     // What names a file or a bus is opened, whatever it is.
-    let is_text = |name: &str| !["idsfile", "address", "directory"].iter().any(|end| name.ends_with(end));
+    let is_text = |name: &str| !["idsfile", "address", "directory", "library"].iter().any(|end| name.ends_with(end));
     let all = || {
         COLLECTORS
             .iter()
