@@ -5,8 +5,8 @@
 #   binaries.sh --dynamic PACKAGE…
 #                               with the C library of the machine that they run on, for what a static program cannot
 #                               do: load a library, such as that of a GPU
-# They are left in target/static, dynamic ones in target/dynamic (ATALAIA_BINARIES names another folder), without their symbols' addresses touched:
-# who makes an image of one strips it.
+# They are left in target/static, dynamic ones in target/dynamic (ATALAIA_BINARIES names another folder), with their
+# symbols: who makes an image of one strips it.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 

@@ -1,9 +1,9 @@
 //! Counting what `--perf_events_config` names: counters are opened for each cgroup that is shown, on every CPU, and read.
 //!
 //! To read a counter interrupts its CPU, and a kernel or a filter may answer late or never: so this is done on a thread,
-//! every 5 s for at most a fiftieth of one CPU, and a scrape shows the last result while the thread comes back from looks. A counter is an open
-//! file. All of them together are bounded; a cgroup for which there is no room is left out whole, the last in the order
-//! root, containers, others first.
+//! every 5 s for at most a fiftieth of one CPU, and a scrape shows the last result while the thread comes back from
+//! looks. A counter is an open file. All of them together are bounded; a cgroup for which there is no room is left out
+//! whole, the last in the order root, containers, others first.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
@@ -255,10 +255,8 @@ impl<K: Kernel> PerfWalker<K> {
                 }
                 Err(Refused { error, .. }) if Reason::of(&error) == Reason::Limit => {
                     // A sum over some of the CPUs would be wrong.
-                    let opened: usize =
-                        counting.meters.keys().filter_map(|(group, _)| events.core.get(*group)).map(Vec::len).sum();
-                    self.open = self.open.saturating_sub(opened as u64);
                     counting.meters.clear();
+                    self.count_open();
                     return self.leave_out(counting);
                 }
                 Err(Refused { at, error }) => {
