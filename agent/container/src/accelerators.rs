@@ -13,7 +13,7 @@ use agent_exposition::Page;
 use agent_gpu::Board;
 
 use crate::catalogue::Metric;
-use crate::cgroups::Key;
+use crate::cgroups::{Key, Records};
 use crate::collect::Collection;
 use crate::runtimes::View;
 use crate::sheet::Sheet;
@@ -81,7 +81,7 @@ impl Collection {
                 let known = self.registry.get(key).filter(|known| known.is_container);
                 let (Some(_), Some(cgroup)) = (known, self.tree.get(key)) else { continue };
                 let file = devices.join(cgroup.relative_path()).join("devices.list");
-                let Some(list) = self.desk.read_path(&file) else { continue };
+                let Some(list) = self.desk.read_path(&file, Records::Short) else { continue };
                 for (at, board) in boards.iter().enumerate() {
                     if board.minor.is_some_and(|minor| is_given(list, minor)) {
                         shares.entry((key, at)).or_default();

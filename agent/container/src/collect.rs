@@ -122,6 +122,10 @@ impl Collection {
         self.refresh(view);
         let machine = self.machine.read();
         self.devices.refresh(Instant::now());
+        if self.config.sets.has(Set::DiskIo) {
+            let root = self.tree.find("/").and_then(|key| self.tree.get_mut(key));
+            self.devices.listen(&self.layout, &mut self.desk, root);
+        }
         self.ask_boards(boards);
         if self.config.sets.has(Set::Hugetlb) {
             self.hugepages.prepare(&self.layout, &self.config.root, &mut self.desk);

@@ -24,7 +24,7 @@ use rustix::fs::{Mode, OFlags};
 
 use super::Cpu;
 use super::board::{Board, Wanted, add_up};
-use crate::cgroups::{Controller, Layout, Version, read_in};
+use crate::cgroups::{Controller, Layout, Records, Version, read_in};
 
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -230,7 +230,7 @@ impl Sampler {
 
     fn state(&mut self, task: u32) -> Option<u8> {
         let path = self.root.procfs.join(task.to_string()).join("stat");
-        let length = read_in(rustix::fs::CWD, &path, &mut self.buffer, false)?;
+        let length = read_in(rustix::fs::CWD, &path, &mut self.buffer, Records::One)?;
         cgroup::task_state(self.buffer.get(..length)?)
     }
 
@@ -241,14 +241,14 @@ impl Sampler {
     }
 
     fn running_on_the_machine(&mut self) -> Option<f64> {
-        let length = read_in(rustix::fs::CWD, self.root.proc("loadavg"), &mut self.buffer, false)?;
+        let length = read_in(rustix::fs::CWD, self.root.proc("loadavg"), &mut self.buffer, Records::One)?;
         let running = loadavg::parse(self.buffer.get(..length)?).ok()?.runnable?;
         Some(running.saturating_sub(1) as f64)
     }
 
     fn read(&mut self, layout: &Layout, hierarchy: usize, path: &str) -> Option<&[u8]> {
         let dir = &layout.hierarchies.get(hierarchy)?.dir;
-        let length = read_in(dir, path, &mut self.buffer, true)?;
+        let length = read_in(dir, path, &mut self.buffer, Records::Short)?;
         self.buffer.get(..length)
     }
 }

@@ -22,7 +22,7 @@ use rustix::io::Errno;
 
 use super::Signal;
 use super::tasks::tasks;
-use crate::cgroups::{Layout, read_in};
+use crate::cgroups::{Layout, Records, read_in};
 use crate::identity;
 use crate::stats::resctrl::{folders, is_named};
 
@@ -261,7 +261,7 @@ impl<G: Groups> MonitoringKeeper<G> {
     }
 
     fn tasks_of(&mut self, group: &Path) -> Vec<u32> {
-        let length = read_in(rustix::fs::CWD, group.join("tasks"), &mut self.buffer, true);
+        let length = read_in(rustix::fs::CWD, group.join("tasks"), &mut self.buffer, Records::Short);
         length.and_then(|length| self.buffer.get(..length)).map(|list| cgroup::pids(list).collect()).unwrap_or_default()
     }
 

@@ -20,7 +20,7 @@ use rustix::io::Errno;
 use super::Budget;
 use super::board::{Board, add_up, with_ancestors};
 use super::tasks::processes;
-use crate::cgroups::try_read_in;
+use crate::cgroups::{Records, try_read_in};
 
 const PAUSE: Duration = Duration::from_secs(15);
 /// Share of one CPU.
@@ -90,7 +90,7 @@ impl ReferencedWalker {
     fn referenced(&mut self, pid: u32) -> Option<u64> {
         let folder = self.root.procfs.join(pid.to_string());
         for file in ["smaps_rollup", "smaps"] {
-            match try_read_in(rustix::fs::CWD, folder.join(file), &mut self.buffer, true) {
+            match try_read_in(rustix::fs::CWD, folder.join(file), &mut self.buffer, Records::Long) {
                 Ok(length) => {
                     if let Some(bytes) = self.buffer.get(..length).and_then(process::referenced) {
                         return Some(bytes);

@@ -21,7 +21,7 @@ use rustix::io::Errno;
 use super::Budget;
 use super::board::{Board, Wanted, add_up, with_ancestors};
 use super::load::relative;
-use crate::cgroups::{Controller, Layout, read_in};
+use crate::cgroups::{Controller, Layout, Records, read_in};
 use crate::compat::{Compat, Quirk};
 use crate::sets::{Set, Sets};
 
@@ -178,7 +178,7 @@ impl TaskWalker {
         for task in tasks {
             budget.step();
             let path = self.root.procfs.join(task.to_string()).join("schedstat");
-            let length = read_in(rustix::fs::CWD, &path, &mut self.buffer, false);
+            let length = read_in(rustix::fs::CWD, &path, &mut self.buffer, Records::One);
             let Some(now) = length.and_then(|to| process::scheduled(self.buffer.get(..to)?)) else { continue };
             if let Some(last) = before.remove(&task)
                 && now.running_ns < last.running_ns
@@ -221,7 +221,7 @@ fn list(buffer: &mut Vec<u8>, layout: &Layout, path: &str, files: [&str; 2], mos
         None => (layout.v2()?, v2),
     };
     let dir = &layout.hierarchies.get(at)?.dir;
-    let length = read_in(dir, format!("{}/{file}", relative(path)), buffer, true)?;
+    let length = read_in(dir, format!("{}/{file}", relative(path)), buffer, Records::Short)?;
     let ids: Vec<u32> = cgroup::pids(buffer.get(..length)?).take(most + 1).collect();
     (ids.len() <= most).then_some(ids)
 }

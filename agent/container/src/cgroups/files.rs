@@ -164,6 +164,8 @@ pub(crate) struct Desk {
     named: Vec<(Place, String)>,
     open: usize,
     most_open: usize,
+    /// Whether files of limits are read again only when one has changed, and so need not stay open.
+    pub(super) limits_are_told: bool,
     /// Files that are there and could not be read, since the start.
     pub(crate) unreadable: u64,
 }
@@ -173,7 +175,15 @@ impl Desk {
     pub(crate) fn new() -> Self {
         let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(65_536);
         let most_open = usize::try_from(limit / 2).unwrap_or(usize::MAX).min(16_384);
-        Self { buffer: vec![0; 16 * 1024], path: String::new(), named: Vec::new(), open: 0, most_open, unreadable: 0 }
+        Self {
+            buffer: vec![0; 16 * 1024],
+            path: String::new(),
+            named: Vec::new(),
+            open: 0,
+            most_open,
+            limits_are_told: false,
+            unreadable: 0,
+        }
     }
 
     /// To be told when the files of a cgroup were closed.
@@ -184,7 +194,12 @@ impl Desk {
 
     /// The file's content, or nothing where there is no such file (any more).
     pub(crate) fn read(&mut self, layout: &Layout, cgroup: &mut Cgroup, file: File) -> Option<&[u8]> {
-        self.read_at(layout, cgroup, file as usize)
+        self.read_at(layout, cgroup, file as usize, true)
+    }
+
+    /// As [`read`](Self::read), of a file that says what the cgroup was given.
+    pub(super) fn read_limit(&mut self, layout: &Layout, cgroup: &mut Cgroup, file: File) -> Option<&[u8]> {
+        self.read_at(layout, cgroup, file as usize, !self.limits_are_told)
     }
 
     /// A file by its name, for [`read_named`](Self::read_named). The names are few and stay for good.
@@ -204,10 +219,10 @@ impl Desk {
             cgroup.slots.open.resize_with(at + 1, || None);
             cgroup.slots.patience.resize(at + 1, 0);
         }
-        self.read_at(layout, cgroup, at)
+        self.read_at(layout, cgroup, at, true)
     }
 
-    fn read_at(&mut self, layout: &Layout, cgroup: &mut Cgroup, at: usize) -> Option<&[u8]> {
+    fn read_at(&mut self, layout: &Layout, cgroup: &mut Cgroup, at: usize, keep: bool) -> Option<&[u8]> {
         let (place, name) = match FILES.get(at) {
             Some((_, place, name)) => (*place, *name),
             None => self.named.get(at - FILES.len()).map(|(place, name)| (*place, name.as_str()))?,
@@ -237,11 +252,12 @@ impl Desk {
                 rustix::fs::openat(dir, self.path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
             }
         };
-        let several_records = name == "cgroup.procs";
-        match opened.and_then(|fd| fill(&fd, &mut self.buffer, several_records).map(|length| (fd, length))) {
+        let records = if name == "cgroup.procs" { Records::Short } else { Records::One };
+        match opened.and_then(|fd| fill(&fd, &mut self.buffer, records).map(|length| (fd, length))) {
             Ok((fd, length)) => {
-                if was_open || self.open < self.most_open {
-                    self.open += usize::from(!was_open);
+                self.open -= usize::from(was_open);
+                if keep && self.open < self.most_open {
+                    self.open += 1;
                     *cgroup.slots.open.get_mut(at)? = Some(fd);
                 }
                 self.buffer.get(..length)
@@ -260,8 +276,8 @@ impl Desk {
     }
 
     /// A file outside the cgroups, such as `/proc/PID/net/dev`.
-    pub(crate) fn read_path(&mut self, path: &std::path::Path) -> Option<&[u8]> {
-        let length = read_in(rustix::fs::CWD, path, &mut self.buffer, true)?;
+    pub(crate) fn read_path(&mut self, path: &std::path::Path, records: Records) -> Option<&[u8]> {
+        let length = read_in(rustix::fs::CWD, path, &mut self.buffer, records)?;
         self.buffer.get(..length)
     }
 }
@@ -271,9 +287,9 @@ pub(crate) fn read_in(
     dir: impl std::os::fd::AsFd,
     path: impl rustix::path::Arg,
     buffer: &mut Vec<u8>,
-    several_records: bool,
+    records: Records,
 ) -> Option<usize> {
-    try_read_in(dir, path, buffer, several_records).ok()
+    try_read_in(dir, path, buffer, records).ok()
 }
 
 /// The same, for who must know why a file cannot be read.
@@ -281,15 +297,41 @@ pub(crate) fn try_read_in(
     dir: impl std::os::fd::AsFd,
     path: impl rustix::path::Arg,
     buffer: &mut Vec<u8>,
-    several_records: bool,
+    records: Records,
 ) -> Result<usize, Errno> {
     let fd = rustix::fs::openat(dir, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-    fill(&fd, buffer, several_records)
+    fill(&fd, buffer, records)
 }
 
-/// Reads from the start to the end. The kernel gives a file of a single record whole if the buffer has room for it;
-/// one of several may come in parts.
-fn fill(fd: &OwnedFd, buffer: &mut Vec<u8>, several_records: bool) -> Result<usize, Errno> {
+/// How the kernel makes a file, which says how its end is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Records {
+    /// All at once: it comes whole if the buffer has room for it.
+    One,
+    /// By lines of no more than [`SHORT`] bytes.
+    Short,
+    /// By lines of any length.
+    Long,
+}
+
+/// The lines of a list of processes, of interfaces or of limits have less.
+const SHORT: usize = 512;
+/// The kernel makes lines into a buffer of at least this size, one page, and gives out those that it has room for.
+const PAGE: usize = 4096;
+
+impl Records {
+    /// Whether nothing can follow when so much came of so much that there was room for.
+    fn is_end(self, read: usize, room: usize) -> bool {
+        match self {
+            Self::One => read < room,
+            Self::Short => read + SHORT < room.min(PAGE),
+            Self::Long => read == 0,
+        }
+    }
+}
+
+/// Reads from the start to the end.
+fn fill(fd: &OwnedFd, buffer: &mut Vec<u8>, records: Records) -> Result<usize, Errno> {
     const LARGEST: usize = 16 << 20;
     let mut length = 0;
     loop {
@@ -300,7 +342,7 @@ fn fill(fd: &OwnedFd, buffer: &mut Vec<u8>, several_records: bool) -> Result<usi
             result => result?,
         };
         length += read;
-        if read == 0 || (!several_records && read < room) {
+        if read == 0 || records.is_end(read, room) {
             return Ok(length);
         }
         if length == buffer.len() {
@@ -330,6 +372,8 @@ mod tests {
         let path = folder.path().join("long");
         let content: Vec<u8> = (0..100_000_u32).flat_map(u32::to_le_bytes).collect();
         std::fs::write(&path, &content).unwrap();
-        assert_eq!(Desk::new().read_path(&path), Some(content.as_slice()));
+        for records in [Records::One, Records::Short, Records::Long] {
+            assert_eq!(Desk::new().read_path(&path, records), Some(content.as_slice()), "{records:?}");
+        }
     }
 }

@@ -44,6 +44,8 @@ pub(crate) enum Version {
 #[derive(Debug)]
 pub(crate) struct Hierarchy {
     pub(crate) dir: OwnedFd,
+    /// Where `dir` was found.
+    pub(crate) path: PathBuf,
     /// Version 1 controllers as bits; none for version 2 and for those that only name groups.
     controllers: u16,
     pub(crate) unified: bool,
@@ -103,7 +105,7 @@ impl Layout {
         if self.hierarchies.len() == MAX_HIERARCHIES {
             return;
         }
-        self.hierarchies.push(Hierarchy { dir, controllers, unified });
+        self.hierarchies.push(Hierarchy { dir, path: path.to_owned(), controllers, unified });
         self.found.push((path.to_owned(), place.0, place.1));
     }
 

@@ -5,10 +5,13 @@
 
 mod files;
 mod layout;
+mod limits;
 mod tree;
 mod visibility;
+mod watch;
 
-pub(crate) use files::{Desk, File, Named, read_in, try_read_in};
+pub(crate) use files::{Desk, File, Named, Records, read_in, try_read_in};
 pub(crate) use layout::{Controller, Layout, Version};
+pub(crate) use limits::Limits;
 pub(crate) use tree::{Cgroup, Key, Tree};
 pub(crate) use visibility::ids_are_foreign;

@@ -6,23 +6,31 @@
 //! group that was known below it has gone, a mount unit's too. The time of change would tell less: kernfs keeps none
 //! for a directory that nobody has chowned. File systems that count no links (fixtures may lie on one) are listed each
 //! time.
+//!
+//! Where the kernel tells of each change ([`Watch`]) not even that is done, but once in a while.
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
 
 use super::files::{Desk, Slots};
 use super::layout::{Hierarchy, Layout, MAX_HIERARCHIES};
+use super::limits::Limits;
+use super::watch::Watch;
 use crate::identity;
 
 /// Groups below this depth are not looked at.
 const MAX_DEPTH: usize = 48;
 /// More groups than these are left out and counted.
 const MAX_CGROUPS: usize = 20_000;
+/// How often everything is looked at although nothing was told: a controller that is switched on brings new files
+/// without a word.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 /// A cgroup's place in the tree; stays its own while it exists.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Key(usize);
 
 /// One cgroup: a path in all hierarchies that have it.
@@ -38,6 +46,8 @@ pub(crate) struct Cgroup {
     pub(crate) created: Option<i64>,
     /// Changes when the group was removed and made again under the same path.
     pub(crate) incarnation: u64,
+    /// While nobody has changed them.
+    pub(super) limits: Option<Limits>,
 }
 
 impl Cgroup {
@@ -49,6 +59,7 @@ impl Cgroup {
             slots: Slots::default(),
             created: None,
             incarnation: 0,
+            limits: None,
         }
     }
 
@@ -58,7 +69,7 @@ impl Cgroup {
 
     /// From the hierarchy's mount point, without the leading slash; `.` for the root.
     pub(crate) fn relative_path(&self) -> &str {
-        self.path.strip_prefix('/').filter(|rest| !rest.is_empty()).unwrap_or(".")
+        relative(&self.path)
     }
 
     pub(crate) fn is_root(&self) -> bool {
@@ -70,6 +81,7 @@ impl Cgroup {
 struct Directory {
     name: String,
     inode: u64,
+    watch: Option<i32>,
     /// Not for mount units, which are only looked for.
     key: Option<Key>,
     below: Vec<Directory>,
@@ -83,6 +95,9 @@ pub(crate) struct Tree {
     free: Vec<usize>,
     by_path: HashMap<Arc<str>, Key>,
     order: Vec<Key>,
+    watch: Watch,
+    /// When everything was last looked at.
+    looked: Option<Instant>,
     /// Grows with every cgroup that comes, goes or is made anew.
     pub(crate) generation: u64,
     /// Cgroups left out because there are too many, or because their names are no text, in the last walk.
@@ -133,6 +148,28 @@ impl Tree {
 
     /// Brings the tree up to date.
     pub(crate) fn refresh(&mut self, layout: &Layout, desk: &mut Desk) {
+        if self.looked.is_none() {
+            self.watch = Watch::new(layout);
+        }
+        let news = self.watch.news();
+        let is_due = news.is_incomplete || self.looked.is_none_or(|looked| looked.elapsed() > LOOK_AGAIN);
+        for key in news.limits {
+            if let Some(cgroup) = self.get_mut(key) {
+                cgroup.limits = None;
+            }
+        }
+        if is_due {
+            self.cgroups.iter_mut().flatten().for_each(|cgroup| cgroup.limits = None);
+        }
+        if is_due || news.of_tree {
+            self.look(layout, desk);
+        }
+        desk.limits_are_told = self.watch.is_whole();
+    }
+
+    /// Walks all trees.
+    fn look(&mut self, layout: &Layout, desk: &mut Desk) {
+        self.looked = Some(Instant::now());
         let before = self.generation;
         self.left_out = 0;
         let mut roots = std::mem::take(&mut self.roots);
@@ -184,12 +221,12 @@ struct Walk<'a> {
 impl Walk<'_> {
     /// Brings one directory and all below it up to date. `false` when it is gone.
     fn visit(&mut self, directory: &mut Directory) -> bool {
-        let relative = self.path.strip_prefix('/').filter(|rest| !rest.is_empty()).unwrap_or(".");
-        let Ok(stat) = rustix::fs::statat(&self.hierarchy.dir, relative, AtFlags::SYMLINK_NOFOLLOW) else {
-            return false;
-        };
-        if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
-            return false;
+        let Some(mut stat) = self.stat() else { return false };
+        if stat.st_ino != directory.inode && self.tree.watch.is_whole() {
+            // Watched before it is looked at, so that nothing comes in between.
+            directory.watch = self.tree.watch.follow(&self.hierarchy.path.join(relative(&self.path)));
+            let Some(again) = self.stat() else { return false };
+            stat = again;
         }
         if stat.st_ino != directory.inode {
             self.leave_below(directory);
@@ -213,17 +250,20 @@ impl Walk<'_> {
         true
     }
 
-    /// Whether the current path is a directory.
-    fn is_there(&self) -> bool {
-        let relative = self.path.strip_prefix('/').filter(|rest| !rest.is_empty()).unwrap_or(".");
-        rustix::fs::statat(&self.hierarchy.dir, relative, AtFlags::SYMLINK_NOFOLLOW)
-            .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
+    /// Of the current path, if it is a directory.
+    fn stat(&self) -> Option<Stat> {
+        rustix::fs::statat(&self.hierarchy.dir, relative(&self.path), AtFlags::SYMLINK_NOFOLLOW)
+            .ok()
+            .filter(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
     }
 
     /// Notes the directory as a cgroup of its path.
     fn take(&mut self, directory: &mut Directory, stat: &Stat) {
         directory.inode = stat.st_ino;
         directory.key = self.tree.enter(&self.path);
+        if let Some((watch, key)) = directory.watch.zip(directory.key) {
+            self.tree.watch.name(watch, key);
+        }
         let Some(cgroup) = directory.key.and_then(|key| self.tree.get_mut(key)) else { return };
         if let Some(inode) = cgroup.inodes.get_mut(self.at) {
             if *inode != 0 {
@@ -235,6 +275,7 @@ impl Walk<'_> {
         let changed = i64::from(stat.st_mtime);
         cgroup.created = Some(cgroup.created.map_or(changed, |created| created.min(changed)));
         cgroup.incarnation += 1;
+        cgroup.limits = None;
         self.desk.close(&mut cgroup.slots);
         self.tree.generation += 1;
     }
@@ -270,7 +311,7 @@ impl Walk<'_> {
             self.depth += 1;
             // A mount unit is not known as a cgroup, but must still be there: where it has gone and a container has
             // come, the count alone tells nothing.
-            let exists = if is_mount_unit(&child.name) { self.is_there() } else { self.visit(child) };
+            let exists = if is_mount_unit(&child.name) { self.stat().is_some() } else { self.visit(child) };
             if !exists {
                 self.leave(child);
             }
@@ -293,7 +334,7 @@ impl Walk<'_> {
 
     /// The directories in the current one. A name that is no text is left out: it could not be a label.
     fn names(&mut self) -> Vec<String> {
-        let relative = self.path.strip_prefix('/').filter(|rest| !rest.is_empty()).unwrap_or(".");
+        let relative = relative(&self.path);
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let listed = rustix::fs::openat(&self.hierarchy.dir, relative, flags, Mode::empty()).and_then(Dir::new);
         let Ok(entries) = listed else { return Vec::new() };
@@ -345,6 +386,10 @@ impl Walk<'_> {
             self.leave(&mut child);
         }
     }
+}
+
+fn relative(path: &str) -> &str {
+    path.strip_prefix('/').filter(|rest| !rest.is_empty()).unwrap_or(".")
 }
 
 /// systemd makes a cgroup for every mount; nothing ever runs in them.
@@ -478,6 +523,70 @@ mod tests {
         case.make("memory/good");
         case.check(&["/", "/good"]);
         assert_eq!(case.tree.left_out, 1);
+    }
+
+    /// A file that is written to by another name in another folder: nobody is told of it here.
+    fn write_unseen(case: &Case, file: &str, text: &str) {
+        let other = case.root.path().join("other");
+        fs::hard_link(case.root.path().join(file), &other).unwrap();
+        fs::write(&other, text).unwrap();
+        fs::remove_file(other).unwrap();
+    }
+
+    fn memory_limit(case: &mut Case) -> Option<u64> {
+        let layout = Layout::detect(Path::new(case.root.path()));
+        case.tree.refresh(&layout, &mut case.desk);
+        let key = case.tree.find("/a").unwrap();
+        Limits::of(&layout, &mut case.desk, case.tree.get_mut(key).unwrap()).memory
+    }
+
+    #[test]
+    fn a_limit_is_read_again_when_it_was_set() {
+        let mut case = Case::new(&["memory"]);
+        let file = "memory/a/memory.limit_in_bytes";
+        case.make("memory/a");
+        fs::write(case.root.path().join(file), "100\n").unwrap();
+        assert_eq!(memory_limit(&mut case), Some(100));
+        write_unseen(&case, file, "150\n");
+        assert_eq!(memory_limit(&mut case), Some(100), "it is not read for nothing");
+        fs::write(case.root.path().join("memory/a/cgroup.procs"), "1\n").unwrap();
+        assert_eq!(memory_limit(&mut case), Some(100), "a process that comes in changes no limit");
+        fs::write(case.root.path().join(file), "200\n").unwrap();
+        assert_eq!(memory_limit(&mut case), Some(200));
+    }
+
+    #[test]
+    fn nothing_is_looked_at_while_nothing_is_told() {
+        let mut case = Case::new(&["memory"]);
+        case.make("memory/a");
+        case.check(&["/", "/a"]);
+        let looked = case.tree.looked;
+        case.check(&["/", "/a"]);
+        assert_eq!(case.tree.looked, looked);
+        case.make("memory/a/b/c");
+        case.check(&["/", "/a", "/a/b", "/a/b/c"]);
+        assert_ne!(case.tree.looked, looked);
+        let looked = case.tree.looked;
+        case.remove("memory/a/b/c");
+        case.check(&["/", "/a", "/a/b"]);
+        assert_ne!(case.tree.looked, looked);
+    }
+
+    #[test]
+    fn without_a_watch_everything_is_looked_at() {
+        let mut case = Case::new(&["memory"]);
+        let file = "memory/a/memory.limit_in_bytes";
+        case.make("memory/a");
+        case.check(&["/", "/a"]);
+        case.tree.watch = Watch::default();
+        fs::write(case.root.path().join(file), "100\n").unwrap();
+        assert_eq!(memory_limit(&mut case), Some(100));
+        write_unseen(&case, file, "150\n");
+        assert_eq!(memory_limit(&mut case), Some(150));
+        case.make("memory/a/b");
+        case.check(&["/", "/a", "/a/b"]);
+        case.remove("memory/a");
+        case.check(&["/"]);
     }
 
     #[test]

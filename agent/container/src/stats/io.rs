@@ -9,17 +9,18 @@ use agent_procfs::cgroup::{self, DeviceNumber, IoStat};
 
 use super::Reading;
 use crate::catalogue::Metric;
-use crate::cgroups::{Controller, Desk, File, Version};
+use crate::cgroups::{Cgroup, Controller, Desk, File, Layout, Records, Version};
 use crate::compat::Quirk;
 
 /// How long a device's name is taken for granted.
 const KNOWN_FOR: Duration = Duration::from_secs(30);
 
-/// Names of block devices, asked of sysfs now and then.
+/// Names of block devices, asked of sysfs now and then, and which files tell of any.
 #[derive(Default)]
 pub(crate) struct Devices {
     names: HashMap<DeviceNumber, Arc<Device>>,
     since: Option<Instant>,
+    silent: Vec<File>,
 }
 
 /// A device's name and numbers as labels.
@@ -39,6 +40,18 @@ impl Devices {
         }
     }
 
+    /// Looks which of version 1's files name no device for the root: for a group below it they name none either, since
+    /// the kernel counts for a group only what it counts for all above.
+    pub(crate) fn listen(&mut self, layout: &Layout, desk: &mut Desk, root: Option<&mut Cgroup>) {
+        self.silent.clear();
+        let (Some(Version::V1), Some(root)) = (layout.version(Controller::Blkio), root) else { return };
+        for file in [BYTES, COUNT, MERGED, NANOS, QUEUED].into_iter().flatten() {
+            if desk.read(layout, root, *file).is_some_and(|text| cgroup::blkio(text).next().is_none()) {
+                self.silent.push(*file);
+            }
+        }
+    }
+
     /// `/dev/nvme0n1`, as the kernel calls it (`DEVNAME` in the device's `uevent`); the numbers where it calls it
     /// nothing.
     pub(crate) fn name(&mut self, number: DeviceNumber, root: &Root, desk: &mut Desk) -> Arc<Device> {
@@ -46,7 +59,7 @@ impl Devices {
             return device.clone();
         }
         let path = root.sys(format!("dev/block/{}:{}/uevent", number.major, number.minor));
-        let name = desk.read_path(&path).and_then(|text| {
+        let name = desk.read_path(&path, Records::One).and_then(|text| {
             let value = text.split(|b| *b == b'\n').find_map(|line| line.strip_prefix(b"DEVNAME="))?;
             std::str::from_utf8(value).ok().map(|name| format!("/dev/{name}"))
         });
@@ -129,6 +142,8 @@ const BYTES: &[File] =
     &[File::V1BlkioThrottleBytes, File::V1BlkioBfqBytes, File::V1BlkioCfqBytes, File::V1BlkioOwnBytes];
 const COUNT: &[File] =
     &[File::V1BlkioThrottleCount, File::V1BlkioBfqCount, File::V1BlkioCfqCount, File::V1BlkioOwnCount];
+/// `throttle` without the groups below. Where it is there with them, this names no other device.
+const OWN: &[File] = &[File::V1BlkioOwnBytes, File::V1BlkioOwnCount];
 /// Only schedulers tell these; BFQ where the kernel was built to debug it.
 const MERGED: &[File] = &[File::V1BlkioBfqMerged, File::V1BlkioCfqMerged];
 const NANOS: &[File] = &[File::V1BlkioBfqTime, File::V1BlkioCfqTime];
@@ -142,8 +157,13 @@ fn version_1(reading: &mut Reading<'_, '_>, devices: &mut Devices, root: &Root, 
         What::Nanos => NANOS,
         What::Queued => QUEUED,
     };
+    let mut is_throttle_told = false;
     for file in files {
+        if devices.silent.contains(file) || (is_throttle_told && OWN.contains(file)) {
+            continue;
+        }
         let Some(text) = reading.read(*file) else { continue };
+        is_throttle_told |= matches!(file, File::V1BlkioThrottleBytes | File::V1BlkioThrottleCount);
         let entries: Vec<_> = cgroup::blkio(text)
             .filter_map(|entry| Some((entry.device, operation(entry.operation)?, entry.value)))
             .collect();

@@ -6,7 +6,6 @@ use super::Reading;
 use crate::catalogue::Metric;
 use crate::cgroups::{Cgroup, Controller, Desk, File, Layout, Version};
 use crate::compat::Quirk;
-use crate::machine::Machine;
 
 pub(crate) fn collect(reading: &mut Reading<'_, '_>) {
     match reading.layout.version(Controller::Memory) {
@@ -121,54 +120,5 @@ pub(crate) fn kills(layout: &Layout, desk: &mut Desk, cgroup: &mut Cgroup) -> Op
     match layout.version(Controller::Memory)? {
         Version::V1 => desk.read(layout, cgroup, File::V1OomControl).and_then(|t| cgroup::value_of(t, b"oom_kill")),
         Version::V2 => desk.read(layout, cgroup, File::V2MemoryEvents).and_then(|t| MemoryEvents::parse(t).oom_kill),
-    }
-}
-
-/// Limits above this are the kernel's way to say none.
-const NO_LIMIT: u64 = 1 << 62;
-
-/// The limits of memory, swap and what is kept for the group.
-pub(crate) fn limits(reading: &mut Reading<'_, '_>) {
-    let machine: &Machine = reading.machine;
-    if reading.cgroup.is_root() {
-        reading.put_some(Metric::SpecMemoryLimit, machine.memory_total);
-        reading.put_some(Metric::SpecMemorySwapLimit, machine.swap_total);
-        return;
-    }
-    match reading.layout.version(Controller::Memory) {
-        Some(Version::V1) => {
-            let limit = limit(reading, File::V1MemoryLimit);
-            reading.put_some(Metric::SpecMemoryLimit, limit);
-            // The kernel's figure is memory and swap together.
-            let both = self::limit(reading, File::V1MemorySwapLimit);
-            let swap = match reading.has(Quirk::SwapWithMemory) {
-                true => both,
-                false => both.zip(limit).map(|(both, memory)| both.saturating_sub(memory)),
-            };
-            reading.put_some(Metric::SpecMemorySwapLimit, swap);
-            let reservation = self::limit(reading, File::V1MemorySoftLimit);
-            reading.put_some(Metric::SpecMemoryReservation, reservation);
-        }
-        Some(Version::V2) => {
-            let kept = if reading.has(Quirk::ReservationIsMin) { File::V2MemoryMin } else { File::V2MemoryLow };
-            let files = [
-                (File::V2MemoryMax, Metric::SpecMemoryLimit),
-                (File::V2MemorySwapMax, Metric::SpecMemorySwapLimit),
-                (kept, Metric::SpecMemoryReservation),
-            ];
-            for (file, metric) in files {
-                let limit = limit(reading, file);
-                reading.put_some(metric, limit);
-            }
-        }
-        None => {}
-    }
-}
-
-/// Bytes, 0 for no limit.
-fn limit(reading: &mut Reading<'_, '_>, file: File) -> Option<u64> {
-    match reading.read(file).and_then(cgroup::limit)? {
-        cgroup::Limit::At(bytes) if bytes < NO_LIMIT => Some(bytes),
-        cgroup::Limit::At(_) | cgroup::Limit::None => Some(0),
     }
 }

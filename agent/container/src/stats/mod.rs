@@ -18,7 +18,7 @@ pub(crate) mod volumes;
 use agent_exposition::SharedId;
 
 use crate::catalogue::Metric;
-use crate::cgroups::{Cgroup, Desk, File, Layout, Named};
+use crate::cgroups::{Cgroup, Desk, File, Layout, Limits, Named};
 use crate::compat::Quirk;
 use crate::machine::Machine;
 use crate::sets::Sets;
@@ -47,6 +47,11 @@ impl Reading<'_, '_> {
     /// Whether one of cAdvisor's faults is asked for.
     fn has(&self, quirk: Quirk) -> bool {
         self.sheet.compat.has(quirk)
+    }
+
+    /// What the cgroup was given.
+    fn limits(&mut self) -> Limits {
+        Limits::of(self.layout, self.desk, self.cgroup)
     }
 
     fn number(&mut self, file: File) -> Option<u64> {

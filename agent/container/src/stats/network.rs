@@ -12,7 +12,7 @@ use agent_exposition::SharedId;
 use agent_procfs::{Root, cgroup, netdev};
 
 use crate::catalogue::Metric;
-use crate::cgroups::Desk;
+use crate::cgroups::{Desk, Records};
 use crate::compat::{Compat, Quirk};
 use crate::runtimes::Network;
 use crate::sheet::Sheet;
@@ -105,7 +105,7 @@ pub(crate) fn namespace_of(root: &Root, process: &str) -> Option<u64> {
 
 fn put_interfaces(pid: u32, labels: SharedId, root: &Root, desk: &mut Desk, sheet: &mut Sheet<'_>) {
     let path = root.procfs.join(pid.to_string()).join(Path::new("net/dev"));
-    let Some(text) = desk.read_path(&path) else { return };
+    let Some(text) = desk.read_path(&path, Records::Short) else { return };
     for device in netdev::parse(text).value {
         if is_ignored(device.name) {
             continue;

@@ -6,28 +6,25 @@ use agent_procfs::{Root, process};
 
 use super::Reading;
 use crate::catalogue::Metric;
-use crate::cgroups::{Cgroup, Controller, Desk, File, Layout, Version};
+use crate::cgroups::{Cgroup, Controller, Desk, File, Layout, Records, Version};
 use crate::sheet::Sheet;
 
 /// The tasks and their limit; the processes are counted over the whole tree by the caller.
 pub(crate) fn collect(reading: &mut Reading<'_, '_>) {
-    let (current, max) = match reading.layout.version(Controller::Pids) {
-        Some(Version::V1) => (File::V1PidsCurrent, File::V1PidsMax),
-        Some(Version::V2) => (File::V2PidsCurrent, File::V2PidsMax),
+    let current = match reading.layout.version(Controller::Pids) {
+        Some(Version::V1) => File::V1PidsCurrent,
+        Some(Version::V2) => File::V2PidsCurrent,
         None => return,
     };
     let threads = reading.number(current);
     reading.put_some(Metric::Threads, threads);
-    let most = reading.read(max).and_then(cgroup::limit).map(|limit| match limit {
-        Limit::At(most) => most,
-        Limit::None => 0,
-    });
+    let most = reading.limits().tasks;
     reading.put_some(Metric::ThreadsMax, most);
 }
 
 /// The soft limit of open files of a container's first process.
 pub(crate) fn put_limits(pid: u32, labels: SharedId, root: &Root, desk: &mut Desk, sheet: &mut Sheet<'_>) {
-    let text = desk.read_path(&root.proc(format!("{pid}/limits")));
+    let text = desk.read_path(&root.proc(format!("{pid}/limits")), Records::Short);
     let Some(limit) = text.and_then(process::soft_open_files) else { return };
     let value = match limit {
         Limit::At(files) => files as f64,

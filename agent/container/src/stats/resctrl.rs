@@ -12,7 +12,7 @@ use agent_exposition::SharedId;
 use agent_procfs::{Root, cgroup};
 
 use crate::catalogue::Metric;
-use crate::cgroups::Desk;
+use crate::cgroups::{Desk, Records};
 use crate::identity;
 use crate::sheet::Sheet;
 
@@ -66,7 +66,7 @@ impl Groups {
             let node = node.to_string();
             for (file, metric) in FIGURES {
                 // `Unavailable` and `Error` are no numbers.
-                if let Some(value) = desk.read_path(&domain.join(file)).and_then(cgroup::number) {
+                if let Some(value) = desk.read_path(&domain.join(file), Records::One).and_then(cgroup::number) {
                     sheet.put(*metric, labels, &[("node_id", &node)], value as f64);
                 }
             }

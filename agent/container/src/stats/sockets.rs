@@ -10,7 +10,7 @@ use agent_procfs::{Root, netstat, tcp, udp};
 
 use super::network::Place;
 use crate::catalogue::Metric;
-use crate::cgroups::read_in;
+use crate::cgroups::{Records, read_in};
 use crate::compat::Quirk;
 use crate::sets::{Set, Sets};
 use crate::sheet::Sheet;
@@ -23,7 +23,9 @@ pub(crate) fn collect(places: &[Place], sets: Sets, root: &Root, sheet: &mut She
         let folder = root.procfs.join(place.pid.to_string()).join("net");
         let mut read = |name: &str, parse: &mut dyn FnMut(&[u8])| {
             let path: PathBuf = folder.join(name);
-            if let Some(text) = read_in(rustix::fs::CWD, &path, &mut buffer, true).and_then(|to| buffer.get(..to)) {
+            if let Some(text) =
+                read_in(rustix::fs::CWD, &path, &mut buffer, Records::Long).and_then(|to| buffer.get(..to))
+            {
                 parse(text);
             }
         };
