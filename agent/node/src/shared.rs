@@ -9,7 +9,7 @@ use agent_procfs::stat::{self, Stat};
 use agent_procfs::{Lossy, Root};
 
 use crate::netlink::Netlink;
-use crate::source::Source;
+use crate::source::{SHORT, Source};
 use crate::{CollectError, Scrape};
 
 /// What the first collector that asks in a scrape has read, for all that ask in the same one.
@@ -21,7 +21,8 @@ struct OncePerScrape<S, T> {
 #[derive(Debug)]
 struct Inner<S, T> {
     source: S,
-    last: Option<(u64, Arc<T>)>,
+    /// With the number of its scrape, unless it is no longer to be believed.
+    last: Option<(Option<u64>, Arc<T>)>,
 }
 
 impl<S, T> OncePerScrape<S, T> {
@@ -38,15 +39,24 @@ impl<S, T> OncePerScrape<S, T> {
     ) -> Result<Arc<T>, CollectError> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let before = match inner.last.take() {
-            Some((number, value)) if number == scrape => {
-                inner.last = Some((number, Arc::clone(&value)));
+            Some((Some(number), value)) if number == scrape => {
+                inner.last = Some((Some(number), Arc::clone(&value)));
                 return Ok(value);
             }
             before => before.map(|(_, value)| value),
         };
         let value = read(&mut inner.source, before)?;
-        inner.last = Some((scrape, Arc::clone(&value)));
+        inner.last = Some((Some(scrape), Arc::clone(&value)));
         Ok(value)
+    }
+
+    /// Has the value read again although it was read in this scrape.
+    fn outdate(&self, note: impl FnOnce(&mut S)) {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((scrape, _)) = &mut inner.last {
+            *scrape = None;
+        }
+        note(&mut inner.source);
     }
 }
 
@@ -56,7 +66,7 @@ pub(crate) struct SharedStat(OncePerScrape<Source, Stat>);
 
 impl SharedStat {
     pub(crate) fn new(root: &Root) -> Self {
-        Self(OncePerScrape::new(Source::new(root.proc("stat"))))
+        Self(OncePerScrape::new(Source::new(root.proc("stat")).with_lines_of(SHORT)))
     }
 
     /// The file as the first collector that asked in this scrape found it.
@@ -146,6 +156,8 @@ struct MountFiles {
     first: Source,
     /// For whoever may not see another process (`hidepid`).
     own: Source,
+    /// Whether the list may be another although the kernel tells of no change.
+    is_doubted: bool,
 }
 
 /// A list of mounts as the kernel printed it.
@@ -157,12 +169,22 @@ pub(crate) struct MountTable {
 impl SharedMounts {
     pub(crate) fn new(root: &Root) -> Self {
         let file = |path| Source::new(root.proc(path));
-        Self(OncePerScrape::new(MountFiles { first: file("1/mountinfo"), own: file("self/mountinfo") }))
+        Self(OncePerScrape::new(MountFiles {
+            first: file("1/mountinfo"),
+            own: file("self/mountinfo"),
+            is_doubted: false,
+        }))
     }
 
     /// The list as the first collector that asked in this scrape found it.
     pub(crate) fn get(&self, scrape: u64) -> Result<Arc<MountTable>, CollectError> {
-        self.0.get(scrape, |MountFiles { first, own }, before| {
+        self.0.get(scrape, |MountFiles { first, own, is_doubted }, before| {
+            if let Some(table) = &before
+                && !std::mem::take(is_doubted)
+                && (first.is_unchanged() || own.is_unchanged())
+            {
+                return Ok(Arc::clone(table));
+            }
             let bytes = match first.read() {
                 Ok(bytes) => bytes,
                 Err(_) => own.read()?,
@@ -205,6 +227,11 @@ impl<T: Default> FromMounts<T> {
             self.table = Some(table);
         }
         Ok(&mut self.value)
+    }
+
+    /// Has the list read again: something in it is no longer so.
+    pub(crate) fn doubt(&self) {
+        self.mounts.0.outdate(|files| files.is_doubted = true);
     }
 }
 

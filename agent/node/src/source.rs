@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 
 use agent_procfs::{CachedFile, Error, Lossy, Malformed};
 
+/// More than a line has in most of the kernel's files. It may be said of any that the kernel makes as a whole, too.
+pub(crate) const SHORT: usize = 256;
+
 /// A file that a collector reads at every scrape. Lines that make no sense are left out, and said so once.
 #[derive(Debug)]
 pub(crate) struct Source {
@@ -20,6 +23,11 @@ impl Source {
     /// The same for a file whose lines have at most so many bytes; see [`CachedFile::with_lines_of`].
     pub(crate) fn with_lines_of(self, longest: usize) -> Self {
         Self { file: self.file.with_lines_of(longest), ..self }
+    }
+
+    /// See [`CachedFile::is_unchanged`].
+    pub(crate) fn is_unchanged(&self) -> bool {
+        self.file.is_unchanged()
     }
 
     /// The file as it is.

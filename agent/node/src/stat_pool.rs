@@ -27,6 +27,8 @@ pub(crate) struct Usage {
     pub(crate) files: u64,
     /// Free inodes.
     pub(crate) files_free: u64,
+    /// Whether nothing can be written to it, by the mount or by the file system.
+    pub(crate) is_read_only: bool,
 }
 
 /// The answer for one mount.

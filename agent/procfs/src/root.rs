@@ -5,6 +5,8 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use rustix::event::{PollFd, PollFlags, Timespec};
+
 /// The four trees an agent reads. Tests point them at fixtures; a container points them at the host's mounts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Root {
@@ -121,6 +123,14 @@ impl CachedFile {
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether the kernel says that it is still as it was when it was last read. Only of a list of mounts, which it lets
+    /// one wait for; it says nothing where a file system turned read-only by itself, or through another list.
+    pub fn is_unchanged(&self) -> bool {
+        let Some(file) = &self.file else { return false };
+        let mut files = [PollFd::new(file, PollFlags::PRI)];
+        rustix::event::poll(&mut files, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) == Ok(0)
     }
 
     /// What it says now.

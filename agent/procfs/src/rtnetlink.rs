@@ -170,11 +170,19 @@ pub enum Message {
 }
 
 /// The request for a dump: a header, and a `struct ifinfomsg` or `struct ifaddrmsg` of zeros (all families), or a
-/// `struct ndmsg` of the family of IPv4.
+/// `struct ndmsg` of the family of IPv4. Devices are asked for without what IPv6 counts on each: the kernel would add it
+/// up over all CPUs.
 pub fn dump_request(kind: u16, sequence: u32) -> Vec<u8> {
     const IPV4: u8 = 2;
-    let mut body = [0; 16];
-    body[0] = if kind == GET_NEIGHBOUR { IPV4 } else { 0 };
+    const EXT_MASK: u16 = 29;
+    const SKIP_STATS: u32 = 1 << 3;
+    let mut body = vec![if kind == GET_NEIGHBOUR { IPV4 } else { 0 }];
+    body.resize(16, 0);
+    if kind == GET_LINK {
+        body.extend(8_u16.to_ne_bytes());
+        body.extend(EXT_MASK.to_ne_bytes());
+        body.extend(SKIP_STATS.to_ne_bytes());
+    }
     netlink::dump_request(kind, sequence, &body)
 }
 
@@ -389,7 +397,9 @@ mod tests {
     #[test]
     fn the_request_asks_for_a_dump() {
         let request = dump_request(GET_LINK, 5);
-        assert_eq!((u32_at(&request, 0), u16_at(&request, 4), u16_at(&request, 6)), (Some(32), Some(18), Some(0x301)));
+        assert_eq!((u32_at(&request, 0), u16_at(&request, 4), u16_at(&request, 6)), (Some(40), Some(18), Some(0x301)));
+        assert_eq!((u16_at(&request, 32), u16_at(&request, 34), u32_at(&request, 36)), (Some(8), Some(29), Some(8)));
+        assert_eq!(u32_at(&dump_request(GET_ADDRESS, 5), 0), Some(32));
         assert_eq!((u32_at(&request, 8), request[16]), (Some(5), 0));
         assert_eq!(dump_request(GET_NEIGHBOUR, 5)[16], 2);
     }

@@ -10,7 +10,7 @@ use agent_procfs::{Root, cpu_list};
 use regex::Regex;
 
 use crate::shared::SharedStat;
-use crate::source::Source;
+use crate::source::{SHORT, Source};
 use crate::throttle::Throttles;
 use crate::{BuildError, CollectError, Collector, Context, FlagSpec, Flags, Outcome, Scrape, Spec, pattern};
 
@@ -40,8 +40,8 @@ fn build(context: &Context) -> Result<Box<dyn Collector>, BuildError> {
         seen: Vec::new(),
         guest: context.flags.is_on(&GUEST),
         info: Info::build(root, &context.flags)?,
-        present: Source::new(root.sys("devices/system/cpu/present")),
-        online: Source::new(root.sys("devices/system/cpu/online")),
+        present: Source::new(root.sys("devices/system/cpu/present")).with_lines_of(SHORT),
+        online: Source::new(root.sys("devices/system/cpu/online")).with_lines_of(SHORT),
         isolated: isolated(root),
         throttles: Throttles::new(root),
     }))

@@ -130,8 +130,19 @@ struct Reported {
     major: String,
     minor: String,
     read_only: bool,
+    /// What the mount itself said of that last. It may differ where this process has mounts of its own.
+    said_read_only: Option<bool>,
     /// Whether asking it can never block.
     is_local: bool,
+}
+
+impl Reported {
+    /// Whether it says something else than it did. The kernel tells of no change where it did that by itself, after
+    /// errors of a disk.
+    fn has_turned(&mut self, reply: &Reply) -> bool {
+        let Reply::Usage(usage) = reply else { return false };
+        self.said_read_only.replace(usage.is_read_only).is_some_and(|before| before != usage.is_read_only)
+    }
 }
 
 impl Collector for Filesystem {
@@ -141,6 +152,28 @@ impl Collector for Filesystem {
 
     fn collect(&mut self, page: &mut Page) -> Result<Outcome, CollectError> {
         let scrape = self.scrape.unwrap_or_else(Scrape::untold);
+        let mut replies = self.ask_all(scrape)?;
+        if replies.has_turned {
+            self.mounts.doubt();
+            replies = self.ask_all(scrape)?;
+        }
+        let families = Families::of(page);
+        for (mount, reply) in replies.mounts.iter().zip(&replies.replies) {
+            families.add(page, mount, reply);
+        }
+        Ok(if replies.mounts.is_empty() { Outcome::Nothing } else { Outcome::Collected })
+    }
+}
+
+/// All mounts that are reported, and what each said.
+struct Replies<'a> {
+    mounts: &'a [Reported],
+    replies: Vec<Reply>,
+    has_turned: bool,
+}
+
+impl Filesystem {
+    fn ask_all(&mut self, scrape: Scrape) -> Result<Replies<'_>, CollectError> {
         let Self { mounts, wanted, pool, .. } = self;
         let mounts = mounts.get(scrape.number, |mounts| {
             let reported = wanted.pick(mounts);
@@ -150,13 +183,16 @@ impl Collector for Filesystem {
         let others = mounts.iter().filter(|mount| !mount.is_local);
         let others: Vec<_> = others.map(|mount| Arc::clone(&mount.target)).collect();
         let until = wait_until(self.timeout, scrape.deadline);
-        let mut replies = if others.is_empty() { Vec::new() } else { pool.ask(&others, until) }.into_iter();
-        let families = Families::of(page);
-        for mount in mounts.iter() {
-            let reply = if mount.is_local { Some(ask(&mount.target.path)) } else { replies.next() };
-            families.add(page, mount, &reply.unwrap_or(Reply::NotAsked));
+        let mut of_others = if others.is_empty() { Vec::new() } else { pool.ask(&others, until) }.into_iter();
+        let mut has_turned = false;
+        let mut replies = Vec::with_capacity(mounts.len());
+        for mount in mounts.iter_mut() {
+            let reply = if mount.is_local { Some(ask(&mount.target.path)) } else { of_others.next() };
+            let reply = reply.unwrap_or(Reply::NotAsked);
+            has_turned |= mount.has_turned(&reply);
+            replies.push(reply);
         }
-        Ok(if mounts.is_empty() { Outcome::Nothing } else { Outcome::Collected })
+        Ok(Replies { mounts, replies, has_turned })
     }
 }
 
@@ -195,6 +231,7 @@ fn report(mount: &Mount, rootfs: &Path, is_local: bool) -> Option<Reported> {
         major: mount.major.to_string(),
         minor: mount.minor.to_string(),
         read_only: mount.is_read_only(),
+        said_read_only: None,
         is_local,
     })
 }
@@ -231,6 +268,9 @@ fn ask(path: &Path) -> Reply {
     statfs(path).map_or_else(Reply::Refused, Reply::Usage)
 }
 
+/// `ST_RDONLY`.
+const READ_ONLY: u64 = 1;
+
 fn statfs(path: &Path) -> io::Result<Usage> {
     let fs = rustix::fs::statfs(path)?;
     Ok(Usage {
@@ -240,6 +280,7 @@ fn statfs(path: &Path) -> io::Result<Usage> {
         available: fs.f_bavail,
         files: fs.f_files,
         files_free: fs.f_ffree,
+        is_read_only: fs.f_flags as u64 & READ_ONLY != 0,
     })
 }
 

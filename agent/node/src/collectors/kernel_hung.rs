@@ -3,7 +3,7 @@
 use agent_exposition::{Kind, Page};
 use agent_procfs::scan;
 
-use crate::source::Source;
+use crate::source::{SHORT, Source};
 use crate::{CollectError, Collector, Outcome, Spec};
 
 /// Registration.
@@ -13,7 +13,9 @@ pub const SPEC: Spec = Spec {
     default_on: true,
     flags: &[],
     build: |context| {
-        Ok(Box::new(KernelHung { file: Source::new(context.root.proc("sys/kernel/hung_task_detect_count")) }))
+        Ok(Box::new(KernelHung {
+            file: Source::new(context.root.proc("sys/kernel/hung_task_detect_count")).with_lines_of(SHORT),
+        }))
     },
 };
 

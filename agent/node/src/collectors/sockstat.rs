@@ -3,7 +3,7 @@
 use agent_exposition::{Kind, Page};
 use agent_procfs::sockstat::{self, Protocol, Sockstat as File};
 
-use crate::source::Source;
+use crate::source::{SHORT, Source};
 use crate::{CollectError, Collector, Outcome, Spec};
 
 /// Registration.
@@ -13,7 +13,8 @@ pub const SPEC: Spec = Spec {
     default_on: true,
     flags: &[],
     build: |context| {
-        let files = ["net/sockstat", "net/sockstat6"].map(|path| Source::new(context.root.proc(path)));
+        let files =
+            ["net/sockstat", "net/sockstat6"].map(|path| Source::new(context.root.proc(path)).with_lines_of(SHORT));
         Ok(Box::new(Sockstat { files, page_size: rustix::param::page_size() as f64 }))
     },
 };

@@ -3,7 +3,7 @@
 use agent_exposition::{Kind, Page};
 use agent_procfs::softnet;
 
-use crate::source::Source;
+use crate::source::{SHORT, Source};
 use crate::{CollectError, Collector, Outcome, Spec};
 
 /// Registration.
@@ -12,7 +12,9 @@ pub const SPEC: Spec = Spec {
     help: "Packets that CPUs took from network devices.",
     default_on: true,
     flags: &[],
-    build: |context| Ok(Box::new(Softnet { file: Source::new(context.root.proc("net/softnet_stat")) })),
+    build: |context| {
+        Ok(Box::new(Softnet { file: Source::new(context.root.proc("net/softnet_stat")).with_lines_of(SHORT) }))
+    },
 };
 
 struct Softnet {

@@ -1,6 +1,7 @@
-//! A mount that never answers, for real: a FUSE file system whose server reads no request.
+//! Mounts that go wrong, for real: one that never answers (a FUSE file system whose server reads no request), and one
+//! that nothing can be written to any more.
 //!
-//! It lives in a mount namespace of its own, so that nothing else on the machine meets it.
+//! They live in a mount namespace of their own, so that nothing else on the machine meets them.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -20,6 +21,16 @@ use rustix::mount::{MountFlags, mount};
 
 #[test]
 fn a_stuck_mount_costs_itself_alone_and_comes_back() {
+    run_alone("stuck_in_its_own_namespace");
+}
+
+#[test]
+fn a_file_system_that_turns_read_only_without_a_word_is_shown_so() {
+    run_alone("read_only_in_its_own_namespace");
+}
+
+/// Runs an ignored test of this file in a mount namespace of its own.
+fn run_alone(test: &str) {
     let mut unshare = Command::new("unshare");
     if !rustix::process::geteuid().is_root() {
         unshare.args(["--user", "--map-root-user"]);
@@ -27,27 +38,53 @@ fn a_stuck_mount_costs_itself_alone_and_comes_back() {
     let inside = unshare
         .arg("--mount")
         .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "inside_its_own_namespace", "--ignored", "--nocapture"])
+        .args(["--exact", test, "--ignored", "--nocapture"])
         .output()
         .unwrap_or_else(|error| panic!("cannot run unshare ({error}); `make setup` installs util-linux"));
     let said = String::from_utf8_lossy(&inside.stdout) + String::from_utf8_lossy(&inside.stderr);
     assert!(inside.status.success() && said.contains("1 passed"), "{said}");
 }
 
-#[test]
-#[ignore = "run by the test above, in a mount namespace of its own"]
-fn inside_its_own_namespace() {
-    let directory = tempfile::tempdir().unwrap();
-    let (stuck, procfs) = (directory.path().join("stuck"), directory.path().join("proc"));
-    fs::create_dir_all(&stuck).unwrap();
+/// A folder for the mount, and the collector.
+fn begin(directory: &Path) -> (std::path::PathBuf, Built) {
+    let (at, procfs) = (directory.join("mount"), directory.join("proc"));
+    fs::create_dir_all(&at).unwrap();
     fs::create_dir_all(procfs.join("1")).unwrap();
     // The first process is in another namespace.
     std::os::unix::fs::symlink("/proc/self/mountinfo", procfs.join("1/mountinfo")).unwrap();
-    let server = mount_fuse(&stuck);
-
     let root = Root { procfs, ..Root::default() };
     let flags = [("collector.filesystem.mount-timeout", "300ms"), ("collector.filesystem.fs-types-exclude", "^proc$")];
-    let mut filesystem = build(&root, &flags, |name| name == "filesystem").remove(0);
+    (at, build(&root, &flags, |name| name == "filesystem").remove(0))
+}
+
+#[test]
+#[ignore = "run by a test above, in a mount namespace of its own"]
+fn read_only_in_its_own_namespace() {
+    let directory = tempfile::tempdir().unwrap();
+    let (at, mut filesystem) = begin(directory.path());
+    mount("small", &at, "tmpfs", MountFlags::empty(), Some(c"size=64k")).unwrap();
+    let mut read_only = |scrape| {
+        let text = filesystem.run(scrape).text;
+        let of_mount =
+            |line: &&str| line.starts_with("node_filesystem_readonly{") && line.contains(at.to_str().unwrap());
+        text.lines().find(of_mount).and_then(|line| line.rsplit(' ').next().map(str::to_owned))
+    };
+    assert_eq!(read_only(1).as_deref(), Some("0"));
+    assert_eq!(read_only(2).as_deref(), Some("0"));
+    // From another namespace, where this one's list of mounts is told nothing of it, as of errors of a disk.
+    let mut remount = Command::new("unshare");
+    let done = remount.args(["--mount", "mount", "-o", "remount,ro"]).arg(&at).status().unwrap();
+    assert!(done.success());
+    assert_eq!(read_only(3).as_deref(), Some("1"));
+    assert_eq!(read_only(4).as_deref(), Some("1"));
+}
+
+#[test]
+#[ignore = "run by a test above, in a mount namespace of its own"]
+fn stuck_in_its_own_namespace() {
+    let directory = tempfile::tempdir().unwrap();
+    let (stuck, mut filesystem) = begin(directory.path());
+    let server = mount_fuse(&stuck);
     let name = stuck.to_str().unwrap();
 
     let (lines, took) = collect(&mut filesystem, name, 1);
