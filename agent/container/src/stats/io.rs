@@ -80,7 +80,10 @@ impl Devices {
 pub(crate) fn collect(reading: &mut Reading<'_, '_>, devices: &mut Devices, root: &Root) {
     match reading.layout.version(Controller::Blkio) {
         Some(Version::V1) => {
-            version_1(reading, devices, root, What::Bytes);
+            // All are counted for the same devices.
+            if !version_1(reading, devices, root, What::Bytes) {
+                return;
+            }
             version_1(reading, devices, root, What::Count);
             // The root has these from the devices themselves, and in cAdvisor's manner so has a container.
             if !reading.cgroup.is_root() && !reading.has(Quirk::DiskOfHost) {
@@ -149,7 +152,8 @@ const MERGED: &[File] = &[File::V1BlkioBfqMerged, File::V1BlkioCfqMerged];
 const NANOS: &[File] = &[File::V1BlkioBfqTime, File::V1BlkioCfqTime];
 const QUEUED: &[File] = &[File::V1BlkioBfqQueued, File::V1BlkioCfqQueued];
 
-fn version_1(reading: &mut Reading<'_, '_>, devices: &mut Devices, root: &Root, what: What) {
+/// Whether any device was named.
+fn version_1(reading: &mut Reading<'_, '_>, devices: &mut Devices, root: &Root, what: What) -> bool {
     let files = match what {
         What::Bytes => BYTES,
         What::Count => COUNT,
@@ -193,8 +197,9 @@ fn version_1(reading: &mut Reading<'_, '_>, devices: &mut Devices, root: &Root, 
                 put_usage(reading, &device, operation, Some(value));
             }
         }
-        return;
+        return true;
     }
+    false
 }
 
 /// The operations there are, so that nothing else becomes a label.
