@@ -1,9 +1,10 @@
-//! Metric pages: families and samples, the writers of text, OpenMetrics and protobuf, the parser and
+//! Metric pages: families and samples, the writers of text, OpenMetrics and protobuf, their compression, the parser and
 //! content negotiation.
 //!
 //! The agent writes pages with it, the collector's scraper reads them. No I/O happens here.
 
 mod escape;
+mod gzip;
 mod label_pairs;
 mod negotiate;
 mod number;
@@ -15,6 +16,7 @@ mod remote_write;
 mod text;
 mod wire;
 
+pub use gzip::Gzip;
 pub use negotiate::{Coding, Format, Representation, negotiate, negotiate_coding, negotiate_text};
 pub use number::float_label;
 pub use page::{FamilyId, Kind, Page, SharedId};
