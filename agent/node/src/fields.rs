@@ -2,8 +2,7 @@
 
 use std::collections::HashMap;
 
-use regex::Regex;
-
+use crate::pattern::Pattern;
 use crate::{BuildError, FlagSpec, Flags, pattern};
 
 /// The fields that a flag's regular expression picks, with the name and help of their metric. Each field is matched
@@ -12,13 +11,15 @@ use crate::{BuildError, FlagSpec, Flags, pattern};
 ///
 /// Names and helps stay for as long as the process runs, as collectors do, so that no sample needs a copy of its own.
 pub(crate) struct Fields {
-    pick: Option<Regex>,
+    pick: Option<Pattern>,
     prefix: &'static str,
     help: fn(&str) -> String,
     /// In the order in which they were first seen.
     decided: Vec<(String, Option<Metric>)>,
     by_name: HashMap<String, usize>,
     next: usize,
+    /// Whether the last one that was asked for was a new one.
+    was_new: bool,
 }
 
 /// The name and help of a field's metric.
@@ -35,24 +36,32 @@ impl Fields {
         help: fn(&str) -> String,
     ) -> Result<Self, BuildError> {
         Ok(Self {
-            pick: pattern::regex(flags, flag)?,
+            pick: pattern::of_flag(flags, flag)?,
             prefix,
             help,
             decided: Vec::new(),
             by_name: HashMap::new(),
             next: 0,
+            was_new: false,
         })
     }
 
     /// The metric's name and help; `None` for a field that is not wanted.
     pub(crate) fn wanted(&mut self, field: &str) -> Option<Metric> {
+        let was_new = std::mem::take(&mut self.was_new);
         let index = match self.decided.get(self.next) {
             Some((expected, _)) if expected == field => self.next,
             _ => match self.by_name.get(field) {
                 Some(index) => *index,
-                None => self.decide(field)?,
+                None => {
+                    self.was_new = true;
+                    self.decide(field)?
+                }
             },
         };
+        if was_new && !self.was_new {
+            self.pick.iter().for_each(Pattern::rest);
+        }
         self.next = index + 1;
         self.decided.get(index)?.1
     }

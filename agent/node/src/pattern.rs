@@ -2,28 +2,61 @@
 //!
 //! They are searched for anywhere in the name, as node_exporter does; whoever wants the whole name writes `^` and `$`.
 
+use std::cell::RefCell;
+
 use regex::Regex;
 
 use crate::{BuildError, FlagSpec, Flags};
+
+/// A regular expression that is compiled while names are asked about. What is compiled takes a quarter of a MiB, which is
+/// much for one that has said once what it thinks of each name.
+#[derive(Debug)]
+pub(crate) struct Pattern {
+    text: String,
+    compiled: RefCell<Option<Regex>>,
+}
+
+impl Pattern {
+    /// # Errors
+    /// When it is no regular expression.
+    pub(crate) fn new(text: &str) -> Result<Self, regex::Error> {
+        Regex::new(text).map(|_| Self { text: text.to_owned(), compiled: RefCell::default() })
+    }
+
+    /// Whether it is found in the name.
+    pub(crate) fn is_match(&self, name: &str) -> bool {
+        let mut compiled = self.compiled.borrow_mut();
+        if compiled.is_none() {
+            // It was once compiled already, so it can be.
+            *compiled = Regex::new(&self.text).ok();
+        }
+        compiled.as_ref().is_some_and(|regex| regex.is_match(name))
+    }
+
+    /// To be told when no new names came for a while.
+    pub(crate) fn rest(&self) {
+        self.compiled.take();
+    }
+}
 
 /// The regular expression of a flag; `None` when it is unset or empty.
 ///
 /// # Errors
 /// When it is no regular expression.
-pub(crate) fn regex(flags: &Flags, flag: &FlagSpec) -> Result<Option<Regex>, BuildError> {
+pub(crate) fn of_flag(flags: &Flags, flag: &FlagSpec) -> Result<Option<Pattern>, BuildError> {
     match flags.value(flag) {
         None | Some("") => Ok(None),
         Some(value) => compile(flag.name, value).map(Some),
     }
 }
 
-fn compile(flag: &str, value: &str) -> Result<Regex, BuildError> {
+fn compile(flag: &str, value: &str) -> Result<Pattern, BuildError> {
     let what_is_wrong = |error: regex::Error| {
         // The message of a syntax error draws the expression over several lines; its last line says what is wrong.
         let text = error.to_string();
         text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()
     };
-    Regex::new(value).map_err(|error| BuildError {
+    Pattern::new(value).map_err(|error| BuildError {
         flag: flag.to_owned(),
         value: value.to_owned(),
         reason: format!("not a regular expression: {}", what_is_wrong(error)),
@@ -42,8 +75,8 @@ pub(crate) struct FilterFlags {
 /// Which of the machine's things to report, by name: those that match `include`, or those that do not match `exclude`.
 #[derive(Debug, Default)]
 pub(crate) struct Filter {
-    include: Option<Regex>,
-    exclude: Option<Regex>,
+    include: Option<Pattern>,
+    exclude: Option<Pattern>,
 }
 
 impl Filter {
@@ -71,7 +104,7 @@ impl Filter {
     /// # Errors
     /// When an expression is wrong.
     pub(crate) fn of_both(flags: &Flags, include: &FlagSpec, exclude: &FlagSpec) -> Result<Self, BuildError> {
-        Ok(Self { include: regex(flags, include)?, exclude: regex(flags, exclude)? })
+        Ok(Self { include: of_flag(flags, include)?, exclude: of_flag(flags, exclude)? })
     }
 
     /// As [`of_both`](Self::of_both), with older spellings, and for expressions that must fit the whole name.
@@ -100,6 +133,11 @@ impl Filter {
     pub(crate) fn allows(&self, name: &str) -> bool {
         self.include.as_ref().is_none_or(|r| r.is_match(name))
             && !self.exclude.as_ref().is_some_and(|r| r.is_match(name))
+    }
+
+    /// As [`Pattern::rest`].
+    pub(crate) fn rest(&self) {
+        self.include.iter().chain(&self.exclude).for_each(Pattern::rest);
     }
 }
 
@@ -138,6 +176,18 @@ mod tests {
             flags.push(*name, *value);
         }
         flags
+    }
+
+    #[test]
+    fn a_pattern_that_rested_says_the_same() {
+        let pattern = Pattern::new("^eth[0-9]+$").unwrap();
+        for _ in 0..2 {
+            assert!(pattern.is_match("eth12") && !pattern.is_match("veth12"));
+            assert!(pattern.compiled.borrow().is_some());
+            pattern.rest();
+            assert!(pattern.compiled.borrow().is_none());
+        }
+        assert!(Pattern::new("eth(").is_err());
     }
 
     #[test]

@@ -7,8 +7,8 @@ use agent_exposition::{Kind, Page};
 use agent_procfs::cpuinfo::{self, CpuInfo};
 use agent_procfs::stat::{self, Mode};
 use agent_procfs::{Root, cpu_list};
-use regex::Regex;
 
+use crate::pattern::Pattern;
 use crate::shared::SharedStat;
 use crate::source::{SHORT, Source};
 use crate::throttle::Throttles;
@@ -169,14 +169,14 @@ struct Info {
     names: Option<(String, String)>,
     /// Whether the file is that of this machine, and other sources tell of the same CPUs.
     is_this_machine: bool,
-    flags: Option<Regex>,
-    bugs: Option<Regex>,
+    flags: Option<Pattern>,
+    bugs: Option<Pattern>,
 }
 
 impl Info {
     /// `None` when nobody asks for it.
     fn build(root: &Root, flags: &Flags) -> Result<Option<Self>, BuildError> {
-        let (features, bugs) = (pattern::regex(flags, &FLAGS)?, pattern::regex(flags, &BUGS)?);
+        let (features, bugs) = (pattern::of_flag(flags, &FLAGS)?, pattern::of_flag(flags, &BUGS)?);
         let wanted = flags.is_on(&INFO) || features.is_some() || bugs.is_some();
         Ok(wanted.then(|| Self {
             file: Source::new(root.proc("cpuinfo")),
@@ -239,7 +239,7 @@ fn words<'a>(cpu: &CpuInfo<'a>, key: &str) -> impl Iterator<Item = &'a str> {
 fn each<'a>(
     page: &mut Page,
     (name, help, label): (&'static str, &'static str, &str),
-    pick: Option<&Regex>,
+    pick: Option<&Pattern>,
     values: impl Iterator<Item = &'a str>,
 ) {
     let Some(pick) = pick else { return };

@@ -117,10 +117,14 @@ impl Collector for Diskstats {
         if allowed.len() > 2 * disks.len() + 64 {
             allowed.clear();
         }
+        let known = allowed.len();
         disks.retain(|disk| match allowed.get(disk.name) {
             Some(allows) => *allows,
             None => *allowed.entry(disk.name.to_owned()).or_insert_with(|| filter.allows(disk.name)),
         });
+        if allowed.len() == known {
+            filter.rest();
+        }
         let columns = COLUMNS.map(|(name, help, kind, _)| page.family(name, help, kind));
         let infos = Infos::of(page);
         identities.refresh(&disks);

@@ -4,11 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use agent_exposition::{Kind, Page};
-use regex::Regex;
 
 use crate::ethtool_calls::{Driver, Ethtool as Calls, LinkSettings};
 use crate::link_modes::{ASYMMETRIC_PAUSE, AUTONEGOTIATION, PAUSE, PORTS, SPEEDS, has};
-use crate::pattern::{Filter, FilterFlags};
+use crate::pattern::{Filter, FilterFlags, Pattern};
 use crate::shared::SharedLinks;
 use crate::{BuildError, CollectError, Collector, Context, FlagSpec, Outcome, Scrape, Spec, pattern};
 
@@ -38,7 +37,7 @@ fn build(context: &Context) -> Result<Box<dyn Collector>, BuildError> {
         FilterFlags { include: &DEVICE_INCLUDE, exclude: &DEVICE_EXCLUDE, old_include: None, old_exclude: None };
     Ok(Box::new(Ethtool {
         filter: Filter::build(flags, &names)?,
-        names: Names::new(pattern::regex(flags, &METRICS_INCLUDE)?),
+        names: Names::new(pattern::of_flag(flags, &METRICS_INCLUDE)?),
         links: Arc::clone(&context.links),
         calls: None,
         scrape: None,
@@ -153,7 +152,7 @@ const CAPABILITIES: &[(usize, [Row; 2])] = &[
 
 /// What drivers' counters become, decided once per name.
 struct Names {
-    pick: Option<Regex>,
+    pick: Option<Pattern>,
     known: HashMap<Box<[u8]>, Option<Family>>,
 }
 
@@ -164,7 +163,7 @@ type Family = (String, String);
 const MOST: usize = 1 << 16;
 
 impl Names {
-    fn new(pick: Option<Regex>) -> Self {
+    fn new(pick: Option<Pattern>) -> Self {
         Self { pick, known: HashMap::new() }
     }
 
@@ -269,7 +268,7 @@ mod tests {
 
     #[test]
     fn counters_of_one_name_are_left_out() {
-        let mut names = Names::new(Regex::new("^[^x]").ok());
+        let mut names = Names::new(Pattern::new("^[^x]").ok());
         let counters: [(&[u8], u64); 6] = [(b"a.b", 1), (b"a-b", 2), (b"c", 3), (b"x", 4), (b"", 5), (b"a:b", 6)];
         let mut page = Page::new();
         names.add(&mut page, "eth0", counters.into_iter());

@@ -175,11 +175,17 @@ struct Replies<'a> {
 impl Filesystem {
     fn ask_all(&mut self, scrape: Scrape) -> Result<Replies<'_>, CollectError> {
         let Self { mounts, wanted, pool, .. } = self;
+        let mut is_new = false;
         let mounts = mounts.get(scrape.number, |mounts| {
+            is_new = true;
             let reported = wanted.pick(mounts);
             pool.forget_all_but(&reported.iter().map(|mount| Arc::clone(&mount.target)).collect::<Vec<_>>());
             reported
         })?;
+        if !is_new {
+            wanted.mount_points.rest();
+            wanted.fs_types.rest();
+        }
         let others = mounts.iter().filter(|mount| !mount.is_local);
         let others: Vec<_> = others.map(|mount| Arc::clone(&mount.target)).collect();
         let until = wait_until(self.timeout, scrape.deadline);

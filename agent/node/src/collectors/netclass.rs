@@ -11,11 +11,11 @@ use std::sync::Arc;
 use agent_exposition::{FamilyId, Kind, Page};
 use agent_procfs::Root;
 use agent_procfs::rtnetlink::{Link, UP};
-use regex::Regex;
 
 use crate::attributes::{Attributes, Descriptors};
 use crate::devices::Devices;
 use crate::netclass_columns::{COLUMNS, Origin, SPEED, Words, admin_state};
+use crate::pattern::Pattern;
 use crate::shared::SharedLinks;
 use crate::{BuildError, CollectError, Collector, Context, FlagSpec, Outcome, Scrape, Spec, pattern};
 
@@ -45,7 +45,7 @@ fn build(context: &Context) -> Result<Box<dyn Collector>, BuildError> {
     let flags = &*context.flags;
     let files_alone = flags.get(NETLINK.name) == Some("false");
     Ok(Box::new(Netclass {
-        ignored: pattern::regex(flags, &IGNORED)?,
+        ignored: pattern::of_flag(flags, &IGNORED)?,
         ignore_invalid_speed: flags.is_on(&IGNORE_INVALID_SPEED),
         alternative_names: flags.is_on(&NETLINK),
         directory: context.root.sys("class/net"),
@@ -67,7 +67,7 @@ fn is_of_this_network(root: &Root) -> bool {
 }
 
 struct Netclass {
-    ignored: Option<Regex>,
+    ignored: Option<Pattern>,
     ignore_invalid_speed: bool,
     alternative_names: bool,
     directory: PathBuf,

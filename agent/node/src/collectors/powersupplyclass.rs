@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use agent_exposition::{Kind, Page};
-use regex::Regex;
 
 use crate::attributes::{Attributes, Descriptors, Row};
 use crate::devices::Devices;
+use crate::pattern::Pattern;
 use crate::power_supply_rows::{MILLIONTHS, PLAIN, TENTHS};
 use crate::{CollectError, Collector, FlagSpec, Outcome, Spec, pattern};
 
@@ -18,7 +18,7 @@ pub const SPEC: Spec = Spec {
     flags: &[IGNORED],
     build: |context| {
         Ok(Box::new(PowerSupplyClass {
-            ignored: pattern::regex(&context.flags, &IGNORED)?,
+            ignored: pattern::of_flag(&context.flags, &IGNORED)?,
             supplies: Devices::new(context.root.sys("class/power_supply")),
             descriptors: Arc::clone(&context.descriptors),
         }))
@@ -44,7 +44,7 @@ const LABELS: [&str; 11] = [
 ];
 
 struct PowerSupplyClass {
-    ignored: Option<Regex>,
+    ignored: Option<Pattern>,
     supplies: Devices<Attributes>,
     descriptors: Arc<Descriptors>,
 }

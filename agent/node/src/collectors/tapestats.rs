@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use agent_exposition::Page;
-use regex::Regex;
 
 use crate::attributes::{Attributes, Descriptors, Row};
 use crate::devices::Devices;
+use crate::pattern::Pattern;
 use crate::{CollectError, Collector, FlagSpec, Outcome, Spec, pattern};
 
 /// Registration.
@@ -17,7 +17,7 @@ pub const SPEC: Spec = Spec {
     flags: &[IGNORED],
     build: |context| {
         Ok(Box::new(Tapestats {
-            ignored: pattern::regex(&context.flags, &IGNORED)?,
+            ignored: pattern::of_flag(&context.flags, &IGNORED)?,
             drives: Devices::new(context.root.sys("class/scsi_tape")),
             descriptors: Arc::clone(&context.descriptors),
         }))
@@ -41,7 +41,7 @@ const ROWS: &[Row] = &[
 ];
 
 struct Tapestats {
-    ignored: Option<Regex>,
+    ignored: Option<Pattern>,
     drives: Devices<Attributes>,
     descriptors: Arc<Descriptors>,
 }
