@@ -2,8 +2,8 @@
 //!
 //! The kernel counts this for nobody in version 2, and in version 1 only over a netlink socket of the host's network
 //! namespace. So the states of the tasks are looked at, about once a second:
-//! - a group whose CPU time stood (nearly) still since the last look had nothing to run, and its tasks are not
-//!   looked at; this makes the cost that of the busy groups only;
+//! - a group whose CPU time stood (nearly) still since the last look had nothing to run, nor had those below it, and
+//!   neither their tasks nor their times are looked at; this makes the cost that of the busy groups only;
 //! - of a group with very many tasks every n-th is looked at, and counted n times;
 //! - the pause grows so that all this takes at most half a percent of one CPU.
 //!
@@ -75,6 +75,26 @@ impl States {
     }
 }
 
+/// What a look at one cgroup found.
+enum Looked {
+    /// It used no CPU, and neither did those below it: their time counts for it.
+    Still,
+    Tasks(States),
+}
+
+impl Looked {
+    fn states(self) -> States {
+        match self {
+            Self::Still => States::default(),
+            Self::Tasks(states) => states,
+        }
+    }
+}
+
+fn is_below(path: &str, above: &str) -> bool {
+    path.strip_prefix(above).is_some_and(|rest| rest.starts_with('/'))
+}
+
 /// What scrapes want and what the thread found.
 pub(crate) type LoadBoard = Board<Load>;
 
@@ -141,12 +161,23 @@ impl Sampler {
         let (layout, wanted) = self.board.wanted();
         self.open = self.groups.values().filter(|group| group.file.is_some()).count();
         let mut own: HashMap<Arc<str>, States> = HashMap::with_capacity(wanted.len());
+        // By path, so that a cgroup comes before those below it.
+        let mut still: Option<&str> = None;
         for want in wanted.iter() {
+            if !self.detailed && still.is_some_and(|above| is_below(&want.path, above)) && self.knows(want) {
+                // What it may have used since it was last looked at counts for the next look, which so sees too much
+                // rather than too little.
+                own.insert(want.path.clone(), States::default());
+                continue;
+            }
             // The root's own tasks are those of the kernel, and its load is the kernel's figure.
             let is_root = &*want.path == "/";
-            let states = if is_root && !self.detailed { None } else { self.states(&layout, want, now) };
-            if let Some(states) = states {
-                own.insert(want.path.clone(), states);
+            let looked = if is_root && !self.detailed { None } else { self.states(&layout, want, now) };
+            if matches!(looked, Some(Looked::Still)) {
+                still = Some(&want.path);
+            }
+            if let Some(looked) = looked {
+                own.insert(want.path.clone(), looked.states());
             }
         }
         let mut counts = add_up(&wanted, &own, States::add);
@@ -174,8 +205,13 @@ impl Sampler {
         self.board.tell(values);
     }
 
+    /// Whether it was looked at before.
+    fn knows(&self, want: &Wanted) -> bool {
+        self.groups.get(&want.path).is_some_and(|group| group.incarnation == want.incarnation && group.usage.is_some())
+    }
+
     /// What the tasks of the cgroup itself do; nothing where that cannot be read.
-    fn states(&mut self, layout: &Layout, want: &Wanted, now: Instant) -> Option<States> {
+    fn states(&mut self, layout: &Layout, want: &Wanted, now: Instant) -> Option<Looked> {
         if layout.hides_processes {
             return None;
         }
@@ -202,10 +238,10 @@ impl Sampler {
         if let (Some(before), Some(usage), false) = (before, usage, self.detailed) {
             let elapsed = now.duration_since(group.looked).as_nanos() as f64;
             if (usage.saturating_sub(before) as f64) < elapsed * IDLE {
-                return Some(States::default());
+                return Some(Looked::Still);
             }
         }
-        self.task_states(layout, &want.path)
+        self.task_states(layout, &want.path).map(Looked::Tasks)
     }
 
     fn task_states(&mut self, layout: &Layout, path: &str) -> Option<States> {
@@ -374,6 +410,29 @@ mod tests {
         assert_eq!(case.look(1)["/a"], 0.0);
         case.usage("a", 500_000);
         assert!(case.look(1)["/a"] > 0.0);
+    }
+
+    #[test]
+    fn nothing_below_a_group_that_used_no_cpu_is_looked_at() {
+        let mut case = Case::new();
+        case.look(0);
+        case.tasks("a/b", &[(10, 'R')]);
+        case.usage("a/b", 500_000);
+        assert_eq!(case.look(1)["/a/b"], 0.0, "its time would be in that of the one above");
+        case.usage("a", 500_000);
+        let values = case.look(1);
+        assert!(values["/a/b"] > 0.0 && values["/a"] > 0.0, "{values:?}");
+    }
+
+    #[test]
+    fn a_new_group_is_looked_at_below_one_that_used_no_cpu() {
+        let mut case = Case::new();
+        case.look(0);
+        case.tasks("a/b", &[(10, 'R')]);
+        let (layout, wanted) = case.board.wanted();
+        let anew = |want: &Wanted| Wanted { incarnation: 1 + u64::from(&*want.path == "/a/b"), ..want.clone() };
+        case.board.want(layout, wanted.iter().map(anew).collect());
+        assert_eq!(case.look(1)["/a/b"], 1.0);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use agent_procfs::Root;
 use super::super::Cpu;
 use super::errands::Errands;
 use super::look::{self, Look};
-use super::mounts::{self, Kind, Mount, Mounts};
+use super::mounts::{self, Kind, Lists, Mount, Mounts};
 use super::quota::Key;
 use super::walk::Walk;
 use super::{DiskBoard, Failure, Measured, Method, STALE_AFTER, Use, Wanted};
@@ -61,6 +61,7 @@ pub(crate) struct Walker {
     board: Arc<DiskBoard>,
     limits: Limits,
     errands: Errands,
+    lists: Lists,
     mounts: Mounts,
     refreshed: Option<Instant>,
     layers: HashMap<Arc<str>, FoundLayer>,
@@ -104,6 +105,7 @@ impl Walker {
             errands: Errands::new(board.clone(), limits.share, limits.patience),
             board,
             limits,
+            lists: Lists::new(root),
             mounts: Mounts::default(),
             refreshed: None,
             layers: HashMap::new(),
@@ -138,7 +140,9 @@ impl Walker {
 
     /// What is quick: the mounts, what is wanted now, file systems and logs.
     fn refresh(&mut self) {
-        self.mounts = Mounts::read(&self.root);
+        if let Some(mounts) = self.lists.changed() {
+            self.mounts = mounts;
+        }
         let wanted = self.board.wanted.lock().clone();
         self.find_layers(&wanted);
         let layers = self.layers.values().filter_map(|layer| layer.place.clone());
