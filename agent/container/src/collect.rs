@@ -46,6 +46,7 @@ pub(crate) struct Collection {
     pub(crate) registry: Registry,
     pub(crate) machine: MachineReader,
     devices: Devices,
+    folders: network::Folders,
     disks: Disks,
     hugepages: Sizes,
     pub(crate) series: SeriesCap,
@@ -84,6 +85,7 @@ impl Collection {
             registry: Registry::new(&config),
             machine: MachineReader::new(&config),
             devices: Devices::default(),
+            folders: network::Folders::default(),
             disks: Disks::new(&config.root),
             hugepages: Sizes::default(),
             series: SeriesCap::default(),
@@ -300,7 +302,7 @@ impl Collection {
         let root = &self.config.root;
         let places = network::places(&candidates, root_labels, root, sheet.compat);
         if sets.has(Set::Network) {
-            network::collect(&places, root, &mut self.desk, sheet);
+            network::collect(&places, root, &mut self.folders, sheet);
         }
         if in_namespaces.iter().skip(1).any(|set| sets.has(*set)) {
             stats::sockets::collect(&places, sets, root, sheet);

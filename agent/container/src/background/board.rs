@@ -1,9 +1,9 @@
 //! Where scrapes say which cgroups they want something of, and a thread leaves what it found.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use hashbrown::HashMap;
 use parking_lot::Mutex;
 
 use super::Signal;

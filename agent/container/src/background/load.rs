@@ -12,7 +12,6 @@
 //! count of runnable tasks. A group whose list of tasks cannot be read has no figure, and adds nothing above: it is
 //! most likely gone.
 
-use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -20,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use agent_procfs::cgroup::{self, CpuStat};
 use agent_procfs::{Root, loadavg};
+use hashbrown::HashMap;
 use rustix::fs::{Mode, OFlags};
 
 use super::Cpu;

@@ -5,7 +5,7 @@
 //! looks. A counter is an open file. All of them together are bounded; a cgroup for which there is no room is left out
 //! whole, the last in the order root, containers, others first.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use agent_procfs::perf_event::{Refused, Tasks};
 use agent_procfs::{CachedFile, Root, cpu_list};
+use hashbrown::HashMap;
 use parking_lot::Mutex;
 use rustix::fs::{Mode, OFlags};
 

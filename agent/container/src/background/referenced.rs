@@ -8,13 +8,13 @@
 //! To see the pages of a process of another user, or with more rights, takes `CAP_SYS_PTRACE`. Where those of one may not
 //! be seen, its cgroup and those above it have no figure.
 
-use std::collections::HashMap;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
 use agent_procfs::{Root, process};
+use hashbrown::HashMap;
 use rustix::io::Errno;
 
 use super::Budget;

@@ -8,13 +8,13 @@
 //! The scheduler's figures are of tasks, and end with them: what a task had when it was last seen is kept, so that the
 //! sum only grows. A task that lived between two looks is missed.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use agent_procfs::process::{self, Scheduled};
 use agent_procfs::{Root, cgroup};
+use hashbrown::HashMap;
 use rustix::fs::{Dir, Mode, OFlags};
 use rustix::io::Errno;
 

@@ -14,6 +14,8 @@ const NO_LIMIT: u64 = 1 << 62;
 pub(crate) struct Limits {
     /// Bytes; 0 for none.
     pub(crate) memory: Option<u64>,
+    /// How often the memory's limit was hit, where there is none now: it is not hit again. Version 1 only.
+    pub(crate) hit_before: Option<u64>,
     /// Bytes, of swap alone by version 2, of memory and swap together by version 1; 0 for none.
     pub(crate) swap: Option<u64>,
     /// Bytes that the kernel tries to leave to the group; 0 for none.
@@ -54,6 +56,9 @@ impl Reader<'_> {
         match self.layout.version(Controller::Memory) {
             Some(Version::V1) => {
                 limits.memory = self.value(File::V1MemoryLimit, bytes);
+                if limits.memory == Some(0) {
+                    limits.hit_before = self.value(File::V1MemoryFailures, cgroup::number);
+                }
                 limits.swap = self.value(File::V1MemorySwapLimit, bytes);
                 limits.reservation = self.value(File::V1MemorySoftLimit, bytes);
             }

@@ -24,7 +24,7 @@ fn version_1(reading: &mut Reading<'_, '_>) {
     reading.put_some(Metric::MemoryMaxUsage, highest);
     let kernel = reading.number(File::V1MemoryKernel);
     reading.put_some(Metric::MemoryKernel, kernel);
-    let failures = reading.number(File::V1MemoryFailures);
+    let failures = reading.limits().hit_before.or_else(|| reading.number(File::V1MemoryFailures));
     reading.put_some(Metric::MemoryFailures, failures);
     reading.put_some(Metric::MemorySwap, stat.swap);
     if reading.has(Quirk::ZeroesOnV1) {

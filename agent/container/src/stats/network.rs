@@ -4,15 +4,17 @@
 //! machine's (which `/` has), and of several containers in one namespace only the one that it was made for shows
 //! them. So sums over containers count nothing twice.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use agent_exposition::SharedId;
 use agent_procfs::{Root, cgroup, netdev};
+use rustix::fs::{Mode, OFlags};
 
 use crate::catalogue::Metric;
-use crate::cgroups::{Desk, Records};
+use crate::cgroups::{Records, read_in};
 use crate::compat::{Compat, Quirk};
 use crate::runtimes::Network;
 use crate::sheet::Sheet;
@@ -54,10 +56,52 @@ pub(crate) fn places(
 }
 
 /// Adds the interfaces of each place.
-pub(crate) fn collect(places: &[Place], root: &Root, desk: &mut Desk, sheet: &mut Sheet<'_>) {
-    for place in places {
-        put_interfaces(place.pid, place.labels, root, desk, sheet);
+pub(crate) fn collect(places: &[Place], root: &Root, folders: &mut Folders, sheet: &mut Sheet<'_>) {
+    if folders.open.len() > places.len() {
+        let wanted: HashSet<u32> = places.iter().map(|place| place.pid).collect();
+        folders.open.retain(|pid, _| wanted.contains(pid));
     }
+    for place in places {
+        put_interfaces(place.pid, place.labels, root, folders, sheet);
+    }
+}
+
+/// The folders `net` of processes, kept open because the way to one is longer than what is read there. That keeps no
+/// namespace alive: the kernel looks the process's up anew whenever something in its folder is opened.
+#[derive(Debug, Default)]
+pub(crate) struct Folders {
+    open: HashMap<u32, OwnedFd>,
+    buffer: Vec<u8>,
+}
+
+/// More are opened each time.
+const MOST_FOLDERS: usize = 1024;
+
+impl Folders {
+    /// A process's `net/dev`.
+    fn read(&mut self, pid: u32, root: &Root) -> Option<&[u8]> {
+        self.buffer.resize(self.buffer.len().max(4096), 0);
+        let known = self.open.get(&pid);
+        let length = known.and_then(|folder| read_in(folder, "dev", &mut self.buffer, Records::Short));
+        let length = match length {
+            Some(length) => length,
+            // Not known yet, or another process has the number now.
+            None => {
+                self.open.remove(&pid);
+                let folder = open(&root.procfs.join(pid.to_string()).join("net"))?;
+                let length = read_in(&folder, "dev", &mut self.buffer, Records::Short)?;
+                if self.open.len() < MOST_FOLDERS {
+                    self.open.insert(pid, folder);
+                }
+                length
+            }
+        };
+        self.buffer.get(..length)
+    }
+}
+
+fn open(folder: &Path) -> Option<OwnedFd> {
+    rustix::fs::open(folder, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()
 }
 
 /// That of the first process. Where its namespaces may not be read (it may have a right that this process lacks), that
@@ -103,9 +147,8 @@ pub(crate) fn namespace_of(root: &Root, process: &str) -> Option<u64> {
     cgroup::net_namespace(link.as_os_str().as_bytes())
 }
 
-fn put_interfaces(pid: u32, labels: SharedId, root: &Root, desk: &mut Desk, sheet: &mut Sheet<'_>) {
-    let path = root.procfs.join(pid.to_string()).join(Path::new("net/dev"));
-    let Some(text) = desk.read_path(&path, Records::Short) else { return };
+fn put_interfaces(pid: u32, labels: SharedId, root: &Root, folders: &mut Folders, sheet: &mut Sheet<'_>) {
+    let Some(text) = folders.read(pid, root) else { return };
     for device in netdev::parse(text).value {
         if is_ignored(device.name) {
             continue;
@@ -166,6 +209,26 @@ mod tests {
     fn without_namespaces_the_runtime_decides() {
         use Network::{Host, Other, Own};
         check(&[(10, Own, None), (11, Host, None), (12, Other, None)], None, &[10]);
+    }
+
+    #[test]
+    fn a_number_that_another_process_was_given_leads_to_that_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root { procfs: folder.path().to_owned(), ..Root::default() };
+        let net = folder.path().join("7/net");
+        let mut folders = Folders::default();
+        let mut read = || folders.read(7, &root).map(|text| String::from_utf8_lossy(text).into_owned());
+        assert_eq!(read(), None);
+        std::fs::create_dir_all(&net).unwrap();
+        std::fs::write(net.join("dev"), "first").unwrap();
+        assert_eq!(read().as_deref(), Some("first"));
+        std::fs::write(net.join("dev"), "later").unwrap();
+        assert_eq!(read().as_deref(), Some("later"));
+        std::fs::remove_dir_all(folder.path().join("7")).unwrap();
+        assert_eq!(read(), None);
+        std::fs::create_dir_all(&net).unwrap();
+        std::fs::write(net.join("dev"), "other").unwrap();
+        assert_eq!(read().as_deref(), Some("other"));
     }
 
     #[test]
