@@ -51,20 +51,38 @@ impl Block {
     }
 
     /// Adds a token, and writes the block once it is full.
-    pub(super) fn push(&mut self, token: Token, out: &mut Vec<u8>) {
-        if self.tokens.len() >= TOKENS {
-            self.write(false, out);
+    pub(super) fn push(&mut self, token: Token<'_>, out: &mut Vec<u8>) {
+        match token {
+            Token::Bytes(bytes) => {
+                let mut bytes = bytes;
+                while !bytes.is_empty() {
+                    if self.tokens.len() >= TOKENS {
+                        self.write(false, out);
+                    }
+                    let (now, later) = bytes.split_at(bytes.len().min(TOKENS - self.tokens.len()));
+                    for byte in now {
+                        if let Some(count) = self.literals.get_mut(usize::from(*byte)) {
+                            *count += 1;
+                        }
+                    }
+                    self.tokens.extend(now.iter().map(|byte| Symbols::of_byte(*byte)));
+                    bytes = later;
+                }
+            }
+            Token::Repeat { length, distance } => {
+                if self.tokens.len() >= TOKENS {
+                    self.write(false, out);
+                }
+                let symbols = Symbols::of_repeat(length, distance);
+                if let Some(count) = self.literals.get_mut(usize::from(symbols.literal)) {
+                    *count += 1;
+                }
+                if let Some(count) = self.distances.get_mut(usize::from(symbols.distance)) {
+                    *count += 1;
+                }
+                self.tokens.push(symbols);
+            }
         }
-        let symbols = Symbols::of(token);
-        if let Some(count) = self.literals.get_mut(usize::from(symbols.literal)) {
-            *count += 1;
-        }
-        if symbols.literal > END
-            && let Some(count) = self.distances.get_mut(usize::from(symbols.distance))
-        {
-            *count += 1;
-        }
-        self.tokens.push(symbols);
     }
 
     /// Writes the last block, to the last bit.
@@ -108,24 +126,22 @@ impl Block {
 }
 
 impl Symbols {
+    fn of_byte(byte: u8) -> Self {
+        Self { literal: byte.into(), length_rest: 0, distance: 0, distance_rest: 0 }
+    }
+
     /// By the tables of RFC 1951, 3.2.5: lengths and distances are grouped, four lengths or two distances in turn to a
-    /// group of the same size, each size twice the one before.
-    fn of(token: Token) -> Self {
-        match token {
-            Token::Byte(byte) => Self { literal: byte.into(), length_rest: 0, distance: 0, distance_rest: 0 },
-            Token::Repeat { length, distance } => {
-                // Both fit: a length is at most 258, a distance 32,768.
-                let (literal, length_rest) = match length {
-                    258 => (FIRST_LENGTH + 28, 0),
-                    length => {
-                        let (group, rest) = grouped((length - 3) as u16, 2);
-                        (FIRST_LENGTH + group, rest as u8)
-                    }
-                };
-                let (distance, distance_rest) = grouped((distance - 1) as u16, 1);
-                Self { literal, length_rest, distance: distance as u8, distance_rest }
+    /// group of the same size, each size twice the one before. A length is at most 258, a distance 32,768.
+    fn of_repeat(length: usize, distance: usize) -> Self {
+        let (literal, length_rest) = match length {
+            258 => (FIRST_LENGTH + 28, 0),
+            length => {
+                let (group, rest) = grouped((length - 3) as u16, 2);
+                (FIRST_LENGTH + group, rest as u8)
             }
-        }
+        };
+        let (distance, distance_rest) = grouped((distance - 1) as u16, 1);
+        Self { literal, length_rest, distance: distance as u8, distance_rest }
     }
 }
 
@@ -255,7 +271,7 @@ mod tests {
     fn lengths_and_distances_have_the_symbols_of_the_standard() {
         #[track_caller]
         fn check(length: usize, distance: usize, want: (u16, u32, u8), want_distance: (u8, u32, u16)) {
-            let symbols = Symbols::of(Token::Repeat { length, distance });
+            let symbols = Symbols::of_repeat(length, distance);
             assert_eq!((symbols.literal, length_rest_bits(symbols.literal), symbols.length_rest), want);
             let of_distance = (symbols.distance, distance_rest_bits(symbols.distance), symbols.distance_rest);
             assert_eq!(of_distance, want_distance);

@@ -10,12 +10,16 @@ const TABLE_BITS: u32 = 13;
 
 /// A part of the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Token {
-    /// As it is.
-    Byte(u8),
+pub(super) enum Token<'a> {
+    /// As they are; often none.
+    Bytes(&'a [u8]),
     /// What stands so many bytes before, from 1 to [`WINDOW`], for 3 to [`LONGEST`] bytes.
     Repeat { length: usize, distance: usize },
 }
+
+/// After so many places in vain, only every second place is tried, and so on. What is in none of the repeats is mostly
+/// an id, as long as this four times over, and where the next repeat is found, it is followed back to its beginning.
+const PATIENCE: usize = 16;
 
 /// The last bytes of a page, and where each beginning was seen last.
 #[derive(Debug)]
@@ -23,9 +27,10 @@ pub(super) struct Repeats {
     /// What was given already, at most [`WINDOW`], and behind it what is being looked at.
     bytes: Vec<u8>,
     /// The position of `bytes` in the page.
-    base: u32,
-    /// Positions in the page, by a hash of the [`SHORTEST`] bytes there. An older one is found by the distance.
-    table: Box<[u32; 1 << TABLE_BITS]>,
+    base: u16,
+    /// Positions in the page, by a hash of the [`SHORTEST`] bytes there. They are kept modulo twice the window, so that
+    /// they stay in the processor's nearest memory; that something is there is seen by comparing.
+    table: Box<[u16; 1 << TABLE_BITS]>,
 }
 
 impl Default for Repeats {
@@ -38,18 +43,17 @@ impl Repeats {
     /// For a new page.
     pub(super) fn begin(&mut self) {
         self.bytes.clear();
-        // So that nothing in the empty table is at a distance from the page's first bytes that could be one.
-        self.base = 2 * WINDOW as u32;
+        self.base = 0;
         self.table.fill(0);
     }
 
     /// Gives the next part of the page as tokens.
-    pub(super) fn find(&mut self, part: &[u8], take: &mut impl FnMut(Token)) {
+    pub(super) fn find(&mut self, part: &[u8], take: &mut impl FnMut(Token<'_>)) {
         for piece in part.chunks(WINDOW) {
             let too_old = self.bytes.len().saturating_sub(WINDOW);
             if too_old > 0 {
                 self.bytes.drain(..too_old);
-                self.base = self.base.wrapping_add(too_old as u32);
+                self.base = self.base.wrapping_add(too_old as u16);
             }
             let start = self.bytes.len();
             self.bytes.extend_from_slice(piece);
@@ -57,34 +61,35 @@ impl Repeats {
         }
     }
 
-    fn find_from(&mut self, start: usize, take: &mut impl FnMut(Token)) {
+    fn find_from(&mut self, start: usize, take: &mut impl FnMut(Token<'_>)) {
         let Self { bytes, base, table } = self;
         // What is before `given` has become tokens.
         let (mut at, mut given) = (start, start);
         while let Some(word) = word_at(bytes, at) {
-            let position = base.wrapping_add(at as u32);
+            let position = base.wrapping_add(at as u16);
             let Some(slot) = table.get_mut(hash(word)) else { break };
             let before = std::mem::replace(slot, position);
-            let distance = position.wrapping_sub(before) as usize;
+            let distance = usize::from(position.wrapping_sub(before));
             let length = match at.checked_sub(distance) {
                 Some(from) if distance <= WINDOW && distance > 0 => common(bytes, from, at),
                 _ => 0,
             };
             if length < SHORTEST {
-                at += 1;
+                at += 1 + (at - given) / PATIENCE;
                 continue;
             }
-            bytes.get(given..at).unwrap_or_default().iter().for_each(|byte| take(Token::Byte(*byte)));
-            repeat(length, distance, take);
+            let back = common_before(bytes, at - distance, given, at);
+            take(Token::Bytes(bytes.get(given..at - back).unwrap_or_default()));
+            repeat(length + back, distance, take);
             at += length;
             given = at;
         }
-        bytes.get(given..).unwrap_or_default().iter().for_each(|byte| take(Token::Byte(*byte)));
+        take(Token::Bytes(bytes.get(given..).unwrap_or_default()));
     }
 }
 
 /// Gives a repeat of any length in parts that have codes.
-fn repeat(length: usize, distance: usize, take: &mut impl FnMut(Token)) {
+fn repeat(length: usize, distance: usize, take: &mut impl FnMut(Token<'_>)) {
     let mut left = length;
     while left > 0 {
         // The rest must not become shorter than the shortest that has a code.
@@ -120,6 +125,12 @@ fn common(bytes: &[u8], from: usize, at: usize) -> usize {
     length + old.iter().zip(new).take_while(|(old, new)| old == new).count()
 }
 
+/// How many bytes before `from` are those before `at`, which is behind it, down to `least`.
+fn common_before(bytes: &[u8], from: usize, least: usize, at: usize) -> usize {
+    let (Some(old), Some(new)) = (bytes.get(..from), bytes.get(least..at)) else { return 0 };
+    old.iter().rev().zip(new.iter().rev()).take_while(|(old, new)| old == new).count()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,11 +142,11 @@ mod tests {
         let mut got: Vec<(String, usize, usize)> = vec![(String::new(), 0, 0)];
         for part in parts {
             repeats.find(part.as_bytes(), &mut |token| match token {
-                Token::Byte(byte) => {
-                    if got.last().unwrap().1 > 0 {
+                Token::Bytes(bytes) => {
+                    if got.last().unwrap().1 > 0 && !bytes.is_empty() {
                         got.push((String::new(), 0, 0));
                     }
-                    got.last_mut().unwrap().0.push(char::from(byte));
+                    got.last_mut().unwrap().0 += std::str::from_utf8(bytes).unwrap();
                 }
                 Token::Repeat { length, distance } => {
                     if got.last().unwrap().1 > 0 {
@@ -159,6 +170,8 @@ mod tests {
         check(&["abcde-abcde-12"], &[("abcde-", 6, 6), ("12", 0, 0)]);
         check(&["abcd,abcd.1234567"], &[("abcd,abcd.1234567", 0, 0)]);
         check(&["aaaaaaaaaaaaaaaaa"], &[("a", 16, 1)]);
+        let (id, repeat) = ("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", "image=\"demo:1\"");
+        check(&[repeat, id, repeat], &[(&[repeat, id].concat(), repeat.len(), repeat.len() + id.len())]);
     }
 
     #[test]
@@ -167,7 +180,7 @@ mod tests {
             let mut parts = Vec::new();
             repeat(length, 1, &mut |token| match token {
                 Token::Repeat { length, .. } => parts.push(length),
-                Token::Byte(_) => unreachable!(),
+                Token::Bytes(_) => unreachable!(),
             });
             assert_eq!(parts.iter().sum::<usize>(), length);
             assert!(parts.iter().all(|part| (3..=LONGEST).contains(part)), "{parts:?}");
