@@ -251,6 +251,30 @@ async fn an_engine_that_hangs() {
     case.await_failure("timeout");
 }
 
+/// On a paused clock, too: before the list is read again after five minutes.
+#[tokio::test(start_paused = true)]
+async fn a_container_whose_answer_is_late_is_asked_about_once_more() {
+    let case = Case::new();
+    let engine = case.engine();
+    engine.containers(&[(A, "web"), (B, "db")]);
+    let (of_a, of_b) = (format!("/containers/{A}/json"), format!("/containers/{B}/json"));
+    engine.reply(&of_a, Reply::Silence);
+    engine.reply(&of_b, Reply::Silence);
+    let is_answered = || {
+        let started = values(&scrape(&case.containers), "container_start_time_seconds", &["name=\"web\""]);
+        started == [1_700_000_005.0]
+    };
+    for second in 0..280 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        if second == 20 {
+            assert_eq!((engine.asked(&of_a), engine.asked(&of_b), is_answered()), (1, 1, false));
+            engine.inspectable(A, "web");
+        }
+    }
+    assert_eq!((engine.asked(&of_a), engine.asked(&of_b), is_answered()), (2, 2, true));
+    assert_eq!(engine.asked("/containers/json"), 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engine_that_floods_its_list() {
     let case = Case::new();

@@ -40,6 +40,8 @@ pub(super) const SPEC: Spec = Spec { name: "docker", build };
 const DEADLINE: Duration = Duration::from_secs(10);
 /// How often the list is read again.
 const RESYNC: Duration = Duration::from_secs(300);
+/// How often containers are asked about again whose answer did not come in time.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// How many containers are asked about at once.
 const QUESTIONS: usize = 4;
 /// More containers than these waiting to be asked about are dropped for a new list.
@@ -135,6 +137,10 @@ struct Session<'a> {
     asking: FuturesUnordered<Pin<Box<dyn Future<Output = Answer> + Send>>>,
     /// Containers being asked about, and what events told of each meanwhile.
     asked: HashMap<String, Meanwhile>,
+    /// Those whose answer did not come in time since the last list, and those of them that are to be asked about again:
+    /// each once, since an engine that hangs may keep for ever what belongs to a question.
+    late: BTreeSet<String>,
+    again: BTreeSet<String>,
     is_docker: bool,
     /// States in which a container is listed, and those in which it is if what stopped is of interest.
     up: &'static [&'static str],
@@ -162,6 +168,8 @@ impl<'a> Session<'a> {
             waiting: BTreeSet::new(),
             asking: FuturesUnordered::new(),
             asked: HashMap::new(),
+            late: BTreeSet::new(),
+            again: BTreeSet::new(),
         };
         session.list().await?;
         Ok(session)
@@ -174,6 +182,8 @@ impl<'a> Session<'a> {
         let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
         let containers = within(self.docker.list_containers(Some(options))).await?;
         self.waiting.extend(self.book.list(containers));
+        self.late.clear();
+        self.again.clear();
         self.publish();
         Ok(())
     }
@@ -194,6 +204,7 @@ impl<'a> Session<'a> {
         let mut events = Box::pin(self.docker.events(Some(options)));
         self.post.connected(true);
         let mut resync = tokio::time::interval_at(Instant::now() + RESYNC, RESYNC);
+        let mut patience = tokio::time::interval_at(Instant::now() + PATIENCE, PATIENCE);
         let mut rate = Rate::default();
         loop {
             self.ask();
@@ -201,6 +212,10 @@ impl<'a> Session<'a> {
                 event = next(&mut events) => self.event(event, &mut rate),
                 Some(answer) = self.asking.next(), if !self.asking.is_empty() => {
                     self.answer(answer);
+                    Ok(())
+                }
+                _ = patience.tick() => {
+                    self.waiting.append(&mut self.again);
                     Ok(())
                 }
                 _ = resync.tick() => self.list().await,
@@ -238,7 +253,12 @@ impl<'a> Session<'a> {
             Ok(inspected) => self.book.inspected(&id, inspected),
             // It was removed meanwhile, which an event tells too.
             Err(Failure::Refused) => {}
-            Err(failure) => self.post.failed(failure),
+            Err(failure) => {
+                self.post.failed(failure);
+                if failure == Failure::Timeout && self.late.insert(id.clone()) {
+                    self.again.insert(id);
+                }
+            }
         }
         self.publish();
     }
