@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use agent_procfs::{CachedFile, Error, Lossy, Malformed};
 
 /// More than a line has in most of the kernel's files. It may be said of any that the kernel makes as a whole, too.
-pub(crate) const SHORT: usize = 256;
+pub(crate) const SHORT: usize = 512;
 
 /// A file that a collector reads at every scrape. Lines that make no sense are left out, and said so once.
 #[derive(Debug)]
