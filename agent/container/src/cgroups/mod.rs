@@ -8,6 +8,7 @@ mod layout;
 mod limits;
 mod tree;
 mod visibility;
+mod walk;
 mod watch;
 
 pub(crate) use files::{Desk, File, Named, Records, read_in, try_read_in};

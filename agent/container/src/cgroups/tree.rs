@@ -1,28 +1,18 @@
-//! Finding cgroups without listing them each time.
+//! The cgroups there are, each with its place in all hierarchies.
 //!
-//! On a kernel's cgroup file system one stat of a directory tells all there is to know between two scrapes: a new
-//! inode means that the group was made anew, the link count is the number of groups below and two. So a tree is
-//! walked with one stat a group, and a directory is listed only when its count does not fit what is known, or when a
-//! group that was known below it has gone, a mount unit's too. The time of change would tell less: kernfs keeps none
-//! for a directory that nobody has chowned. File systems that count no links (fixtures may lie on one) are listed each
-//! time.
-//!
-//! Where the kernel tells of each change ([`Watch`]) not even that is done, but once in a while.
+//! They are looked for when the kernel tells that one came or went ([`Watch`]), or once in a while.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
-
 use super::files::{Desk, Slots};
-use super::layout::{Hierarchy, Layout, MAX_HIERARCHIES};
+use super::layout::{Layout, MAX_HIERARCHIES};
 use super::limits::Limits;
+use super::walk::{Directory, Walk};
 use super::watch::Watch;
 use crate::identity;
 
-/// Groups below this depth are not looked at.
-const MAX_DEPTH: usize = 48;
 /// More groups than these are left out and counted.
 const MAX_CGROUPS: usize = 20_000;
 /// How often everything is looked at although nothing was told: a controller that is switched on brings new files
@@ -40,7 +30,7 @@ pub(crate) struct Cgroup {
     pub(crate) path: Arc<str>,
     /// The container's id as the path tells it.
     pub(crate) container: Option<Arc<str>>,
-    inodes: [u64; MAX_HIERARCHIES],
+    pub(super) inodes: [u64; MAX_HIERARCHIES],
     pub(crate) slots: Slots,
     /// Seconds since 1970, by the directories' times of change: the earliest seen.
     pub(crate) created: Option<i64>,
@@ -77,16 +67,6 @@ impl Cgroup {
     }
 }
 
-#[derive(Debug, Default)]
-struct Directory {
-    name: String,
-    inode: u64,
-    watch: Option<i32>,
-    /// Not for mount units, which are only looked for.
-    key: Option<Key>,
-    below: Vec<Directory>,
-}
-
 /// All cgroups of all hierarchies.
 #[derive(Debug, Default)]
 pub(crate) struct Tree {
@@ -95,7 +75,7 @@ pub(crate) struct Tree {
     free: Vec<usize>,
     by_path: HashMap<Arc<str>, Key>,
     order: Vec<Key>,
-    watch: Watch,
+    pub(super) watch: Watch,
     /// When everything was last looked at.
     looked: Option<Instant>,
     /// Grows with every cgroup that comes, goes or is made anew.
@@ -175,10 +155,7 @@ impl Tree {
         let mut roots = std::mem::take(&mut self.roots);
         roots.resize_with(layout.hierarchies.len(), Directory::default);
         for (at, (hierarchy, root)) in layout.hierarchies.iter().zip(&mut roots).enumerate() {
-            let mut walk = Walk { tree: self, desk, hierarchy, at, path: String::from("/"), depth: 0 };
-            if !walk.visit(root) {
-                walk.leave(root);
-            }
+            Walk::new(self, desk, hierarchy, at).follow(root);
         }
         self.roots = roots;
         if self.generation != before {
@@ -188,7 +165,8 @@ impl Tree {
         }
     }
 
-    fn enter(&mut self, path: &str) -> Option<Key> {
+    /// The cgroup of a path; nothing where there are too many.
+    pub(super) fn enter(&mut self, path: &str) -> Option<Key> {
         if let Some(key) = self.by_path.get(path) {
             return Some(*key);
         }
@@ -207,194 +185,18 @@ impl Tree {
         self.generation += 1;
         Some(Key(at))
     }
-}
 
-struct Walk<'a> {
-    tree: &'a mut Tree,
-    desk: &'a mut Desk,
-    hierarchy: &'a Hierarchy,
-    at: usize,
-    path: String,
-    depth: usize,
-}
-
-impl Walk<'_> {
-    /// Brings one directory and all below it up to date. `false` when it is gone.
-    fn visit(&mut self, directory: &mut Directory) -> bool {
-        let Some(mut stat) = self.stat() else { return false };
-        if stat.st_ino != directory.inode && self.tree.watch.is_whole() {
-            // Watched before it is looked at, so that nothing comes in between.
-            directory.watch = self.tree.watch.follow(&self.hierarchy.path.join(relative(&self.path)));
-            let Some(again) = self.stat() else { return false };
-            stat = again;
-        }
-        if stat.st_ino != directory.inode {
-            self.leave_below(directory);
-        }
-        if stat.st_ino != directory.inode || directory.key.is_none() {
-            self.take(directory, &stat);
-        }
-        let Some(count) = usize::try_from(stat.st_nlink).ok().and_then(|links| links.checked_sub(2)) else {
-            self.list(directory);
-            return true;
-        };
-        if count != directory.below.len() {
-            self.list(directory);
-            return true;
-        }
-        let known = directory.below.len();
-        self.visit_below(directory);
-        if directory.below.len() != known {
-            self.list(directory);
-        }
-        true
-    }
-
-    /// Of the current path, if it is a directory.
-    fn stat(&self) -> Option<Stat> {
-        rustix::fs::statat(&self.hierarchy.dir, relative(&self.path), AtFlags::SYMLINK_NOFOLLOW)
-            .ok()
-            .filter(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
-    }
-
-    /// Notes the directory as a cgroup of its path.
-    fn take(&mut self, directory: &mut Directory, stat: &Stat) {
-        directory.inode = stat.st_ino;
-        directory.key = self.tree.enter(&self.path);
-        if let Some((watch, key)) = directory.watch.zip(directory.key) {
-            self.tree.watch.name(watch, key);
-        }
-        let Some(cgroup) = directory.key.and_then(|key| self.tree.get_mut(key)) else { return };
-        if let Some(inode) = cgroup.inodes.get_mut(self.at) {
-            if *inode != 0 {
-                cgroup.created = None;
-            }
-            *inode = stat.st_ino;
-        }
-        #[allow(clippy::useless_conversion, reason = "the type of st_mtime differs by platform")]
-        let changed = i64::from(stat.st_mtime);
-        cgroup.created = Some(cgroup.created.map_or(changed, |created| created.min(changed)));
-        cgroup.incarnation += 1;
-        cgroup.limits = None;
-        self.desk.close(&mut cgroup.slots);
-        self.tree.generation += 1;
-    }
-
-    /// Lists the directory, and visits all that is below.
-    fn list(&mut self, directory: &mut Directory) {
-        let mut names = self.names();
-        names.sort_unstable();
-        let mut known = std::mem::take(&mut directory.below);
-        let length = self.path.len();
-        for name in names {
-            let found = known.iter().position(|d| d.name == name).map(|at| known.swap_remove(at));
-            directory.below.push(found.unwrap_or_else(|| Directory { name, ..Directory::default() }));
-        }
-        for gone in &mut known {
-            self.descend(&gone.name);
-            self.leave(gone);
-            self.path.truncate(length);
-        }
-        self.visit_below(directory);
-    }
-
-    fn visit_below(&mut self, directory: &mut Directory) {
-        if self.depth >= MAX_DEPTH {
-            self.tree.left_out += directory.below.len();
-            directory.below.clear();
-            return;
-        }
-        let length = self.path.len();
-        let mut at = 0;
-        while let Some(child) = directory.below.get_mut(at) {
-            self.descend(&child.name);
-            self.depth += 1;
-            // A mount unit is not known as a cgroup, but must still be there: where it has gone and a container has
-            // come, the count alone tells nothing.
-            let exists = if is_mount_unit(&child.name) { self.stat().is_some() } else { self.visit(child) };
-            if !exists {
-                self.leave(child);
-            }
-            self.depth -= 1;
-            self.path.truncate(length);
-            if exists {
-                at += 1;
-            } else {
-                directory.below.remove(at);
-            }
-        }
-    }
-
-    fn descend(&mut self, name: &str) {
-        if !self.path.ends_with('/') {
-            self.path.push('/');
-        }
-        self.path.push_str(name);
-    }
-
-    /// The directories in the current one. A name that is no text is left out: it could not be a label.
-    fn names(&mut self) -> Vec<String> {
-        let relative = relative(&self.path);
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let listed = rustix::fs::openat(&self.hierarchy.dir, relative, flags, Mode::empty()).and_then(Dir::new);
-        let Ok(entries) = listed else { return Vec::new() };
-        let mut names = Vec::new();
-        for entry in entries.flatten() {
-            let is_directory = match entry.file_type() {
-                FileType::Directory => true,
-                FileType::Unknown => {
-                    let path = format!("{relative}/{}", entry.file_name().to_string_lossy());
-                    rustix::fs::statat(&self.hierarchy.dir, path, AtFlags::SYMLINK_NOFOLLOW)
-                        .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
-                }
-                _ => false,
-            };
-            if !is_directory || matches!(entry.file_name().to_bytes(), b"." | b"..") {
-                continue;
-            }
-            match entry.file_name().to_str() {
-                Ok(name) => names.push(name.to_owned()),
-                Err(_) => self.tree.left_out += 1,
-            }
-        }
-        names
-    }
-
-    /// The directory is gone: with it all below, and the cgroup where no other hierarchy has it.
-    fn leave(&mut self, directory: &mut Directory) {
-        self.leave_below(directory);
-        directory.inode = 0;
-        let Some(key) = directory.key.take() else { return };
-        self.tree.generation += 1;
-        let Some(cgroup) = self.tree.get_mut(key) else { return };
-        if let Some(inode) = cgroup.inodes.get_mut(self.at) {
-            *inode = 0;
-        }
-        self.desk.close(&mut cgroup.slots);
-        if cgroup.inodes.iter().all(|inode| *inode == 0) {
-            let path = cgroup.path.clone();
-            self.tree.by_path.remove(&path);
-            if let Some(slot) = self.tree.cgroups.get_mut(key.0) {
-                *slot = None;
-                self.tree.free.push(key.0);
-            }
-        }
-    }
-
-    fn leave_below(&mut self, directory: &mut Directory) {
-        for mut child in std::mem::take(&mut directory.below) {
-            self.leave(&mut child);
-        }
+    /// Of a cgroup that no hierarchy has any more.
+    pub(super) fn forget(&mut self, key: Key) {
+        let Some(cgroup) = self.cgroups.get_mut(key.0).and_then(Option::take) else { return };
+        self.by_path.remove(&cgroup.path);
+        self.free.push(key.0);
     }
 }
 
-fn relative(path: &str) -> &str {
+/// A path from the hierarchy's mount point, without the leading slash; `.` for the root.
+pub(super) fn relative(path: &str) -> &str {
     path.strip_prefix('/').filter(|rest| !rest.is_empty()).unwrap_or(".")
-}
-
-/// systemd makes a cgroup for every mount; nothing ever runs in them.
-fn is_mount_unit(name: &str) -> bool {
-    name.ends_with(".mount")
 }
 
 #[cfg(test)]
