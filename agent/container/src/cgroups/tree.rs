@@ -282,6 +282,24 @@ mod tests {
     }
 
     #[test]
+    fn a_cgroup_that_comes_to_one_hierarchy_after_another_is_the_same() {
+        let mut case = Case::new(&["memory", "pids"]);
+        let incarnation = |case: &Case| case.tree.get(case.tree.find("/a").unwrap()).unwrap().incarnation;
+        case.make("memory/a");
+        case.check(&["/", "/a"]);
+        let first = incarnation(&case);
+        case.make("pids/a");
+        case.check(&["/", "/a"]);
+        assert_eq!(incarnation(&case), first);
+        // Held open, so that the file system cannot give its inode to the next.
+        let _kept = fs::File::open(case.root.path().join("pids/a")).unwrap();
+        case.remove("pids/a");
+        case.make("pids/a");
+        case.check(&["/", "/a"]);
+        assert_ne!(incarnation(&case), first);
+    }
+
+    #[test]
     fn hierarchies_are_joined_by_path() {
         let mut case = Case::new(&["memory", "pids"]);
         case.make("memory/a");

@@ -96,16 +96,18 @@ impl<'a> Walk<'a> {
             self.tree.watch.name(watch, key);
         }
         let Some(cgroup) = directory.key.and_then(|key| self.tree.get_mut(key)) else { return };
-        if let Some(inode) = cgroup.inodes.get_mut(self.at) {
-            if *inode != 0 {
-                cgroup.created = None;
-            }
-            *inode = stat.st_ino;
+        // An engine makes a group in one hierarchy after the other: only what had another inode was made anew.
+        let before = cgroup.inodes.get_mut(self.at).map(|inode| std::mem::replace(inode, stat.st_ino));
+        let is_anew = before.is_some_and(|inode| inode != 0);
+        if is_anew {
+            cgroup.created = None;
+        }
+        if is_anew || cgroup.incarnation == 0 {
+            cgroup.incarnation += 1;
         }
         #[allow(clippy::useless_conversion, reason = "the type of st_mtime differs by platform")]
         let changed = i64::from(stat.st_mtime);
         cgroup.created = Some(cgroup.created.map_or(changed, |created| created.min(changed)));
-        cgroup.incarnation += 1;
         cgroup.limits = None;
         self.desk.close(&mut cgroup.slots);
         self.tree.generation += 1;
