@@ -51,10 +51,11 @@ impl Containers {
     }
 }
 
-/// Removes the containers when this process has closed its end of the pipe, in whatever way it ended.
+/// Removes the containers when this process has closed its end of the pipe, in whatever way it ended. An engine that
+/// hangs then keeps them, and nobody waiting.
 fn remover(label: &str) -> Child {
     let script = format!(
-        "trap '' INT TERM HUP; read -r _; docker ps -aq --filter label={label} | xargs -r -n 10 -P 4 docker rm -f >/dev/null"
+        "trap '' INT TERM HUP; read -r _; docker ps -aq --filter label={label} | timeout 300 xargs -r -n 10 -P 4 docker rm -f >/dev/null"
     );
     Command::new("setsid").args(["sh", "-c", &script]).stdin(Stdio::piped()).spawn().unwrap()
 }
