@@ -1,15 +1,16 @@
 //! What several collectors of one scrape read together.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use agent_procfs::mountinfo::{self, Mount};
 use agent_procfs::rtnetlink::{GET_LINK, Link, Message};
 use agent_procfs::stat::{self, Stat};
-use agent_procfs::{Lossy, Root};
+use agent_procfs::{Lossy, MountLists, Root};
 
 use crate::netlink::Netlink;
-use crate::source::{SHORT, Source};
+use crate::source::{Source, keep};
 use crate::{CollectError, Scrape};
 
 /// What the first collector that asks in a scrape has read, for all that ask in the same one.
@@ -66,7 +67,7 @@ pub(crate) struct SharedStat(OncePerScrape<Source, Stat>);
 
 impl SharedStat {
     pub(crate) fn new(root: &Root) -> Self {
-        Self(OncePerScrape::new(Source::new(root.proc("stat")).with_lines_of(SHORT)))
+        Self(OncePerScrape::new(Source::new(root.proc("stat")).with_short_lines()))
     }
 
     /// The file as the first collector that asked in this scrape found it.
@@ -152,10 +153,10 @@ pub(crate) struct SharedMounts(OncePerScrape<MountFiles, MountTable>);
 
 #[derive(Debug)]
 struct MountFiles {
-    /// The mounts of the first process: those of this one are fewer inside a container.
-    first: Source,
-    /// For whoever may not see another process (`hidepid`).
-    own: Source,
+    lists: MountLists,
+    /// Where bad lines are said to be, once.
+    path: PathBuf,
+    complained: bool,
     /// Whether the list may be another although the kernel tells of no change.
     is_doubted: bool,
 }
@@ -168,33 +169,30 @@ pub(crate) struct MountTable {
 
 impl SharedMounts {
     pub(crate) fn new(root: &Root) -> Self {
-        let file = |path| Source::new(root.proc(path));
         Self(OncePerScrape::new(MountFiles {
-            first: file("1/mountinfo"),
-            own: file("self/mountinfo"),
+            lists: MountLists::new(root),
+            path: root.proc("1/mountinfo"),
+            complained: false,
             is_doubted: false,
         }))
     }
 
     /// The list as the first collector that asked in this scrape found it.
     pub(crate) fn get(&self, scrape: u64) -> Result<Arc<MountTable>, CollectError> {
-        self.0.get(scrape, |MountFiles { first, own, is_doubted }, before| {
+        self.0.get(scrape, |MountFiles { lists, path, complained, is_doubted }, before| {
             if let Some(table) = &before
                 && !std::mem::take(is_doubted)
-                && (first.is_unchanged() || own.is_unchanged())
+                && lists.is_unchanged()
             {
                 return Ok(Arc::clone(table));
             }
-            let bytes = match first.read() {
-                Ok(bytes) => bytes,
-                Err(_) => own.read()?,
-            };
+            let bytes = lists.read()?;
             match before {
                 Some(table) if table.bytes == bytes => Ok(table),
                 _ => {
                     let table = Arc::new(MountTable { bytes: bytes.to_vec() });
                     // Bad lines are said here, for all.
-                    first.keep(mountinfo::parse(&table.bytes));
+                    keep(path, complained, mountinfo::parse(&table.bytes));
                     Ok(table)
                 }
             }

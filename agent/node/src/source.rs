@@ -2,10 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use agent_procfs::{CachedFile, Error, Lossy, Malformed};
-
-/// More than a line has in most of the kernel's files. It may be said of any that the kernel makes as a whole, too.
-pub(crate) const SHORT: usize = 512;
+use agent_procfs::{CachedFile, Error, Lossy, Malformed, SHORT_LINE};
 
 /// A file that a collector reads at every scrape. Lines that make no sense are left out, and said so once.
 #[derive(Debug)]
@@ -20,14 +17,10 @@ impl Source {
         Self { file: CachedFile::new(&path), path, complained: false }
     }
 
-    /// The same for a file whose lines have at most so many bytes; see [`CachedFile::with_lines_of`].
-    pub(crate) fn with_lines_of(self, longest: usize) -> Self {
-        Self { file: self.file.with_lines_of(longest), ..self }
-    }
-
-    /// See [`CachedFile::is_unchanged`].
-    pub(crate) fn is_unchanged(&self) -> bool {
-        self.file.is_unchanged()
+    /// The same for a file of lines that are not long, or that the kernel makes as a whole; see
+    /// [`CachedFile::with_lines_of`].
+    pub(crate) fn with_short_lines(self) -> Self {
+        Self { file: self.file.with_lines_of(SHORT_LINE), ..self }
     }
 
     /// The file as it is.
@@ -48,14 +41,10 @@ impl Source {
         let lossy = parse(self.file.read()?).map_err(|malformed| malformed.at(&self.path))?;
         Ok(keep(&self.path, &mut self.complained, lossy))
     }
-
-    /// What a parser made of this file's content elsewhere.
-    pub(crate) fn keep<T>(&mut self, lossy: Lossy<T>) -> T {
-        keep(&self.path, &mut self.complained, lossy)
-    }
 }
 
-fn keep<T>(path: &Path, complained: &mut bool, lossy: Lossy<T>) -> T {
+/// What a parser made of a file. That lines were left out is said once.
+pub(crate) fn keep<T>(path: &Path, complained: &mut bool, lossy: Lossy<T>) -> T {
     let Lossy { value, bad_lines, first_bad } = lossy;
     if let Some(first) = first_bad.filter(|_| !*complained) {
         *complained = true;

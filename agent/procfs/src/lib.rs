@@ -22,6 +22,7 @@ pub mod lnstat;
 pub mod loadavg;
 pub mod mdstat;
 pub mod meminfo;
+mod mount_lists;
 pub mod mountinfo;
 pub mod mountstats;
 pub mod netdev;
@@ -53,5 +54,6 @@ pub mod vmstat;
 pub mod vulnerability;
 pub mod zoneinfo;
 
-pub use root::{ATTRIBUTE, AttributeFile, CachedFile, Error, Root};
+pub use mount_lists::MountLists;
+pub use root::{ATTRIBUTE, AttributeFile, CachedFile, Error, Root, SHORT_LINE, is_end_of_lines};
 pub use scan::{Lossy, Malformed};

@@ -105,6 +105,14 @@ pub struct CachedFile {
 
 /// The kernel prints files of lines into a buffer of at least this size (one page), and gives what is in it.
 const PRINTED: usize = 4096;
+/// More than a line has in most of the kernel's files. It may be said of any that the kernel makes as a whole, too.
+pub const SHORT_LINE: usize = 512;
+
+/// Whether no line can follow in one of the kernel's files whose lines have at most `longest` bytes, when it gave `read`
+/// bytes to one that had room for `room`: another line would have fitted in.
+pub fn is_end_of_lines(read: usize, room: usize, longest: usize) -> bool {
+    read + longest < room.min(PRINTED)
+}
 
 impl CachedFile {
     /// Touches nothing until it is read.
@@ -163,12 +171,12 @@ impl CachedFile {
         self.buffer.resize(self.buffer.capacity().max(least), 0);
         loop {
             let free = self.buffer.get_mut(length..).unwrap_or_default();
-            let most = free.len().min(PRINTED);
+            let room = free.len();
             match file.read_at(free, length as u64) {
                 Ok(0) => break,
                 Ok(read) => {
                     length += read;
-                    if self.longest_line.is_some_and(|longest| read + longest < most) {
+                    if self.longest_line.is_some_and(|longest| is_end_of_lines(read, room, longest)) {
                         break;
                     }
                 }

@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use agent_procfs::{Root, cpu_list, mountinfo, numa};
+use agent_procfs::{MountLists, Root, cpu_list, mountinfo, numa};
 
 use super::json::Json;
 use crate::collect::Collection;
@@ -182,13 +182,10 @@ impl<'a> About<'a> {
 
 /// Where the machine's file systems are mounted: the shortest path of each device.
 pub(super) fn mount_points(root: &Root) -> BTreeMap<String, PathBuf> {
-    let mut text = Vec::new();
-    let tables = ["1/mountinfo", "self/mountinfo"];
-    if !tables.iter().any(|table| root.read_into(&root.proc(table), &mut text).is_ok()) {
-        return BTreeMap::new();
-    }
+    let mut lists = MountLists::new(root);
+    let Ok(text) = lists.read() else { return BTreeMap::new() };
     let mut points: BTreeMap<String, PathBuf> = BTreeMap::new();
-    for mount in mountinfo::parse(&text).value {
+    for mount in mountinfo::parse(text).value {
         let device = String::from_utf8_lossy(&mountinfo::unescape(mount.source)).into_owned();
         let point = PathBuf::from(OsStr::from_bytes(&mount.mount_point));
         let known = points.entry(device).or_insert_with(|| point.clone());

@@ -24,7 +24,7 @@ use rustix::fs::{Mode, OFlags};
 
 use super::Cpu;
 use super::board::{Board, Wanted, add_up};
-use crate::cgroups::{Controller, Layout, Records, Version, read_in};
+use crate::cgroups::{Controller, Layout, Records, Version, read_in, relative};
 
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -298,11 +298,6 @@ fn open_usage(layout: &Layout, path: &str) -> Option<OwnedFd> {
     let path = format!("{}/{name}", relative(path));
     let dir = &layout.hierarchies.get(at)?.dir;
     rustix::fs::openat(dir, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()
-}
-
-/// From the hierarchy's mount point.
-pub(super) fn relative(path: &str) -> &str {
-    Some(path.trim_start_matches('/')).filter(|path| !path.is_empty()).unwrap_or(".")
 }
 
 #[cfg(test)]

@@ -20,8 +20,7 @@ use rustix::fs::{Mode, OFlags};
 
 use super::Budget;
 use super::board::{Board, Wanted};
-use super::load::relative;
-use crate::cgroups::Layout;
+use crate::cgroups::{Layout, relative};
 use crate::perf::PerfEvents;
 use crate::perf::counting::{Counting, Figure, Kernel, Meter, UnitFigure};
 

@@ -20,8 +20,7 @@ use rustix::io::Errno;
 
 use super::Budget;
 use super::board::{Board, Wanted, add_up, with_ancestors};
-use super::load::relative;
-use crate::cgroups::{Controller, Layout, Records, read_in};
+use crate::cgroups::{Controller, Layout, Records, read_in, relative};
 use crate::compat::{Compat, Quirk};
 use crate::sets::{Set, Sets};
 

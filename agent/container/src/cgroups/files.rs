@@ -308,23 +308,18 @@ pub(crate) fn try_read_in(
 pub(crate) enum Records {
     /// All at once: it comes whole if the buffer has room for it.
     One,
-    /// By lines of no more than [`SHORT`] bytes.
+    /// By lines that are not long, such as a list of processes, of interfaces or of limits.
     Short,
     /// By lines of any length.
     Long,
 }
-
-/// The lines of a list of processes, of interfaces or of limits have less.
-const SHORT: usize = 512;
-/// The kernel makes lines into a buffer of at least this size, one page, and gives out those that it has room for.
-const PAGE: usize = 4096;
 
 impl Records {
     /// Whether nothing can follow when so much came of so much that there was room for.
     fn is_end(self, read: usize, room: usize) -> bool {
         match self {
             Self::One => read < room,
-            Self::Short => read + SHORT < room.min(PAGE),
+            Self::Short => agent_procfs::is_end_of_lines(read, room, agent_procfs::SHORT_LINE),
             Self::Long => read == 0,
         }
     }

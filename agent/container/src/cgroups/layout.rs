@@ -44,8 +44,9 @@ pub(crate) enum Version {
 #[derive(Debug)]
 pub(crate) struct Hierarchy {
     pub(crate) dir: OwnedFd,
-    /// Where `dir` was found.
+    /// Where `dir` was found, and its device and inode, to see when mounts have changed.
     pub(crate) path: PathBuf,
+    place: (u64, u64),
     /// Version 1 controllers as bits; none for version 2 and for those that only name groups.
     controllers: u16,
     pub(crate) unified: bool,
@@ -57,8 +58,6 @@ pub(crate) struct Layout {
     pub(crate) hierarchies: Vec<Hierarchy>,
     /// Whether the lists of processes and tasks name nobody; see [`super::ids_are_foreign`].
     pub(crate) hides_processes: bool,
-    /// What was found, to see when mounts have changed.
-    found: Vec<(PathBuf, u64, u64)>,
     /// Version 1's hierarchy of `perf_event`, which has no files of interest, with its device and inode.
     perf_event: Option<(OwnedFd, u64, u64)>,
 }
@@ -96,23 +95,23 @@ impl Layout {
         let Some((dir, device, inode)) = open(path) else { return };
         // `cpu` and `cpuacct` are links to `cpu,cpuacct` where both are mounted together.
         let place = (device, inode);
-        if let Some(at) = self.found.iter().position(|(_, dev, ino)| (*dev, *ino) == place) {
-            if let Some(hierarchy) = self.hierarchies.get_mut(at) {
-                hierarchy.controllers |= controllers;
-            }
+        if let Some(known) = self.hierarchies.iter_mut().find(|hierarchy| hierarchy.place == place) {
+            known.controllers |= controllers;
             return;
         }
         if self.hierarchies.len() == MAX_HIERARCHIES {
             return;
         }
-        self.hierarchies.push(Hierarchy { dir, path: path.to_owned(), controllers, unified });
-        self.found.push((path.to_owned(), place.0, place.1));
+        self.hierarchies.push(Hierarchy { dir, path: path.to_owned(), place, controllers, unified });
     }
 
     /// Whether two looks found the same mounts.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         let counting = |layout: &Self| layout.perf_event.as_ref().map(|(_, device, inode)| (*device, *inode));
-        self.found == other.found && counting(self) == counting(other)
+        let found = |layout: &Self| -> Vec<_> {
+            layout.hierarchies.iter().map(|hierarchy| (hierarchy.path.clone(), hierarchy.place)).collect()
+        };
+        found(self) == found(other) && counting(self) == counting(other)
     }
 
     /// The directory below which the cgroups are whose perf events the kernel counts: version 1's where it is mounted,

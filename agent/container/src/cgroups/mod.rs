@@ -14,5 +14,5 @@ mod watch;
 pub(crate) use files::{Desk, File, Named, Records, read_in, try_read_in};
 pub(crate) use layout::{Controller, Layout, Version};
 pub(crate) use limits::Limits;
-pub(crate) use tree::{Cgroup, Key, Tree};
+pub(crate) use tree::{Cgroup, Key, Tree, relative};
 pub(crate) use visibility::ids_are_foreign;

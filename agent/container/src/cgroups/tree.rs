@@ -195,7 +195,7 @@ impl Tree {
 }
 
 /// A path from the hierarchy's mount point, without the leading slash; `.` for the root.
-pub(super) fn relative(path: &str) -> &str {
+pub(crate) fn relative(path: &str) -> &str {
     path.strip_prefix('/').filter(|rest| !rest.is_empty()).unwrap_or(".")
 }
 

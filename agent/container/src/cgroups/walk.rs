@@ -21,7 +21,6 @@ const MAX_DEPTH: usize = 48;
 pub(super) struct Directory {
     name: String,
     inode: u64,
-    watch: Option<i32>,
     /// Not for mount units, which are only looked for.
     key: Option<Key>,
     below: Vec<Directory>,
@@ -53,17 +52,15 @@ impl<'a> Walk<'a> {
     /// Brings one directory and all below it up to date. `false` when it is gone.
     fn visit(&mut self, directory: &mut Directory) -> bool {
         let Some(mut stat) = self.stat() else { return false };
-        if stat.st_ino != directory.inode && self.tree.watch.is_whole() {
+        if stat.st_ino != directory.inode || directory.key.is_none() {
             // Watched before it is looked at, so that nothing comes in between.
-            directory.watch = self.tree.watch.follow(&self.hierarchy.path.join(relative(&self.path)));
+            let watch = self.tree.watch.follow(&self.hierarchy.path.join(relative(&self.path)));
             let Some(again) = self.stat() else { return false };
             stat = again;
-        }
-        if stat.st_ino != directory.inode {
-            self.leave_below(directory);
-        }
-        if stat.st_ino != directory.inode || directory.key.is_none() {
-            self.take(directory, &stat);
+            if stat.st_ino != directory.inode {
+                self.leave_below(directory);
+            }
+            self.take(directory, &stat, watch);
         }
         let Some(count) = usize::try_from(stat.st_nlink).ok().and_then(|links| links.checked_sub(2)) else {
             self.list(directory);
@@ -83,16 +80,21 @@ impl<'a> Walk<'a> {
 
     /// Of the current path, if it is a directory.
     fn stat(&self) -> Option<Stat> {
-        rustix::fs::statat(&self.hierarchy.dir, relative(&self.path), AtFlags::SYMLINK_NOFOLLOW)
+        self.directory_at(relative(&self.path))
+    }
+
+    /// Of what is there, if it is a directory.
+    fn directory_at(&self, relative: &str) -> Option<Stat> {
+        rustix::fs::statat(&self.hierarchy.dir, relative, AtFlags::SYMLINK_NOFOLLOW)
             .ok()
             .filter(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
     }
 
     /// Notes the directory as a cgroup of its path.
-    fn take(&mut self, directory: &mut Directory, stat: &Stat) {
+    fn take(&mut self, directory: &mut Directory, stat: &Stat, watch: Option<i32>) {
         directory.inode = stat.st_ino;
         directory.key = self.tree.enter(&self.path);
-        if let Some((watch, key)) = directory.watch.zip(directory.key) {
+        if let Some((watch, key)) = watch.zip(directory.key) {
             self.tree.watch.name(watch, key);
         }
         let Some(cgroup) = directory.key.and_then(|key| self.tree.get_mut(key)) else { return };
@@ -177,8 +179,7 @@ impl<'a> Walk<'a> {
                 FileType::Directory => true,
                 FileType::Unknown => {
                     let path = format!("{relative}/{}", entry.file_name().to_string_lossy());
-                    rustix::fs::statat(&self.hierarchy.dir, path, AtFlags::SYMLINK_NOFOLLOW)
-                        .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
+                    self.directory_at(&path).is_some()
                 }
                 _ => false,
             };

@@ -60,11 +60,7 @@ impl Block {
                         self.write(false, out);
                     }
                     let (now, later) = bytes.split_at(bytes.len().min(TOKENS - self.tokens.len()));
-                    for byte in now {
-                        if let Some(count) = self.literals.get_mut(usize::from(*byte)) {
-                            *count += 1;
-                        }
-                    }
+                    now.iter().for_each(|byte| count(&mut self.literals, (*byte).into()));
                     self.tokens.extend(now.iter().map(|byte| Symbols::of_byte(*byte)));
                     bytes = later;
                 }
@@ -74,12 +70,8 @@ impl Block {
                     self.write(false, out);
                 }
                 let symbols = Symbols::of_repeat(length, distance);
-                if let Some(count) = self.literals.get_mut(usize::from(symbols.literal)) {
-                    *count += 1;
-                }
-                if let Some(count) = self.distances.get_mut(usize::from(symbols.distance)) {
-                    *count += 1;
-                }
+                count(&mut self.literals, symbols.literal.into());
+                count(&mut self.distances, symbols.distance.into());
                 self.tokens.push(symbols);
             }
         }
@@ -99,9 +91,7 @@ impl Block {
 
     fn write(&mut self, is_last: bool, out: &mut Vec<u8>) {
         const OWN_CODES: u64 = 2;
-        if let Some(end) = self.literals.get_mut(usize::from(END)) {
-            *end = 1;
-        }
+        count(&mut self.literals, END.into());
         let literals = Codes::of(&self.literals, LONGEST_CODE);
         let distances = Codes::of(&self.distances, LONGEST_CODE);
         self.bits.push(u64::from(is_last), 1, out);
@@ -145,6 +135,13 @@ impl Symbols {
     }
 }
 
+/// Counts one more of a symbol.
+fn count(counts: &mut [u32], symbol: usize) {
+    if let Some(count) = counts.get_mut(symbol) {
+        *count += 1;
+    }
+}
+
 /// The group of a number where 2 to the power of `each` groups have the same size, and how far in it the number is.
 fn grouped(number: u16, each: u32) -> (u16, u16) {
     let in_turn = 1_u16 << each;
@@ -181,9 +178,7 @@ fn write_codes(bits: &mut Bits, literals: &Codes<LITERALS>, distances: &Codes<DI
     let steps = steps(&all);
     let mut counts = [0; 19];
     for step in &steps {
-        if let Some(count) = counts.get_mut(usize::from(step.symbol)) {
-            *count += 1;
-        }
+        count(&mut counts, step.symbol.into());
     }
     const LONGEST_OF_THESE: usize = 7;
     let codes = Codes::of(&counts, LONGEST_OF_THESE);

@@ -7,7 +7,7 @@ pub(super) const LONGEST_CODE: usize = 15;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Codes<const SYMBOLS: usize> {
     pub(super) lengths: [u8; SYMBOLS],
-    pub(super) codes: [u16; SYMBOLS],
+    codes: [u16; SYMBOLS],
 }
 
 impl<const SYMBOLS: usize> Codes<SYMBOLS> {

@@ -3,7 +3,7 @@
 use agent_exposition::{Kind, Page};
 use agent_procfs::{conntrack, scan};
 
-use crate::source::{SHORT, Source};
+use crate::source::Source;
 use crate::{CollectError, Collector, Outcome, Spec};
 
 /// Registration.
@@ -13,7 +13,7 @@ pub const SPEC: Spec = Spec {
     default_on: true,
     flags: &[],
     build: |context| {
-        let file = |path| Source::new(context.root.proc(path)).with_lines_of(SHORT);
+        let file = |path| Source::new(context.root.proc(path)).with_short_lines();
         Ok(Box::new(Conntrack {
             count: file("sys/net/netfilter/nf_conntrack_count"),
             limit: file("sys/net/netfilter/nf_conntrack_max"),

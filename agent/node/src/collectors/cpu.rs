@@ -10,7 +10,7 @@ use agent_procfs::{Root, cpu_list};
 
 use crate::pattern::Pattern;
 use crate::shared::SharedStat;
-use crate::source::{SHORT, Source};
+use crate::source::Source;
 use crate::throttle::Throttles;
 use crate::{BuildError, CollectError, Collector, Context, FlagSpec, Flags, Outcome, Scrape, Spec, pattern};
 
@@ -40,8 +40,8 @@ fn build(context: &Context) -> Result<Box<dyn Collector>, BuildError> {
         seen: Vec::new(),
         guest: context.flags.is_on(&GUEST),
         info: Info::build(root, &context.flags)?,
-        present: Source::new(root.sys("devices/system/cpu/present")).with_lines_of(SHORT),
-        online: Source::new(root.sys("devices/system/cpu/online")).with_lines_of(SHORT),
+        present: Source::new(root.sys("devices/system/cpu/present")).with_short_lines(),
+        online: Source::new(root.sys("devices/system/cpu/online")).with_short_lines(),
         isolated: isolated(root),
         throttles: Throttles::new(root),
     }))

@@ -7,7 +7,7 @@ use agent_procfs::diskstats::{self, Disk};
 
 use crate::disk_identity::{Identities, Identity};
 use crate::pattern::{Filter, FilterFlags};
-use crate::source::{SHORT, Source};
+use crate::source::Source;
 use crate::{CollectError, Collector, FlagSpec, Outcome, Spec};
 
 /// Registration.
@@ -18,7 +18,7 @@ pub const SPEC: Spec = Spec {
     flags: &[DEVICE_EXCLUDE, DEVICE_INCLUDE, IGNORED_DEVICES],
     build: |context| {
         Ok(Box::new(Diskstats {
-            file: Source::new(context.root.proc("diskstats")).with_lines_of(SHORT),
+            file: Source::new(context.root.proc("diskstats")).with_short_lines(),
             filter: Filter::build(
                 &context.flags,
                 &FilterFlags {

@@ -3,7 +3,7 @@
 use agent_exposition::{Kind, Page};
 use agent_procfs::scan;
 
-use crate::source::{SHORT, Source};
+use crate::source::Source;
 use crate::{CollectError, Collector, Outcome, Spec};
 
 /// Registration.
@@ -13,7 +13,7 @@ pub const SPEC: Spec = Spec {
     default_on: true,
     flags: &[],
     build: |context| {
-        let file = |name| Source::new(context.root.proc("sys/kernel/random").join(name)).with_lines_of(SHORT);
+        let file = |name| Source::new(context.root.proc("sys/kernel/random").join(name)).with_short_lines();
         Ok(Box::new(Entropy { available: file("entropy_avail"), size: file("poolsize") }))
     },
 };

@@ -3,7 +3,7 @@
 use agent_exposition::{Kind, Page};
 use agent_procfs::file_nr;
 
-use crate::source::{SHORT, Source};
+use crate::source::Source;
 use crate::{CollectError, Collector, Outcome, Spec};
 
 /// Registration.
@@ -12,9 +12,7 @@ pub const SPEC: Spec = Spec {
     help: "Open file handles and their limit.",
     default_on: true,
     flags: &[],
-    build: |context| {
-        Ok(Box::new(Filefd { file: Source::new(context.root.proc("sys/fs/file-nr")).with_lines_of(SHORT) }))
-    },
+    build: |context| Ok(Box::new(Filefd { file: Source::new(context.root.proc("sys/fs/file-nr")).with_short_lines() })),
 };
 
 struct Filefd {

@@ -3,7 +3,7 @@
 use agent_exposition::{Kind, Page};
 use agent_procfs::scan;
 
-use crate::source::{SHORT, Source};
+use crate::source::Source;
 use crate::{CollectError, Collector, Outcome, Spec};
 
 /// Registration.
@@ -14,7 +14,7 @@ pub const SPEC: Spec = Spec {
     flags: &[],
     build: |context| {
         Ok(Box::new(KernelHung {
-            file: Source::new(context.root.proc("sys/kernel/hung_task_detect_count")).with_lines_of(SHORT),
+            file: Source::new(context.root.proc("sys/kernel/hung_task_detect_count")).with_short_lines(),
         }))
     },
 };

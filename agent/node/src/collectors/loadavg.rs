@@ -3,7 +3,7 @@
 use agent_exposition::{Kind, Page};
 use agent_procfs::loadavg;
 
-use crate::source::{SHORT, Source};
+use crate::source::Source;
 use crate::{CollectError, Collector, Outcome, Spec};
 
 /// Registration.
@@ -12,7 +12,7 @@ pub const SPEC: Spec = Spec {
     help: "Load averages.",
     default_on: true,
     flags: &[],
-    build: |context| Ok(Box::new(Loadavg { file: Source::new(context.root.proc("loadavg")).with_lines_of(SHORT) })),
+    build: |context| Ok(Box::new(Loadavg { file: Source::new(context.root.proc("loadavg")).with_short_lines() })),
 };
 
 struct Loadavg {

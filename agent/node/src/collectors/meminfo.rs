@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use agent_exposition::{Kind, Page};
 use agent_procfs::meminfo::{self, Field};
 
-use crate::source::{SHORT, Source};
+use crate::source::Source;
 use crate::{CollectError, Collector, Outcome, Spec};
 
 /// Registration.
@@ -14,7 +14,7 @@ pub const SPEC: Spec = Spec {
     help: "Memory.",
     default_on: true,
     flags: &[],
-    build: |context| Ok(Box::new(Meminfo { file: Source::new(context.root.proc("meminfo")).with_lines_of(SHORT) })),
+    build: |context| Ok(Box::new(Meminfo { file: Source::new(context.root.proc("meminfo")).with_short_lines() })),
 };
 
 struct Meminfo {

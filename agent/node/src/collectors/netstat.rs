@@ -4,7 +4,7 @@ use agent_exposition::{Kind, Page};
 use agent_procfs::netstat::{self, Table};
 
 use crate::fields::{Fields, Metric};
-use crate::source::{SHORT, Source};
+use crate::source::Source;
 use crate::{CollectError, Collector, FlagSpec, Outcome, Spec};
 
 /// Registration.
@@ -14,7 +14,7 @@ pub const SPEC: Spec = Spec {
     default_on: true,
     flags: &[FIELDS],
     build: |context| {
-        let file = |path| Source::new(context.root.proc(path)).with_lines_of(SHORT);
+        let file = |path| Source::new(context.root.proc(path)).with_short_lines();
         Ok(Box::new(Netstat {
             files: ["net/netstat", "net/snmp"].map(|path| Tables { file: file(path), chosen: Vec::new() }),
             snmp6: file("net/snmp6"),

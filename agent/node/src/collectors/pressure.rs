@@ -4,7 +4,7 @@ use agent_exposition::{Kind, Page};
 use agent_procfs::pressure::{self, Stall};
 use agent_procfs::{Error, Root};
 
-use crate::source::{SHORT, Source};
+use crate::source::Source;
 use crate::{CollectError, Collector, Outcome, Spec};
 
 /// Registration.
@@ -52,7 +52,7 @@ fn resources(root: &Root) -> Vec<Resource> {
         ),
     ];
     let resource = |(name, waiting, stalled)| {
-        let file = Source::new(root.proc("pressure").join(name)).with_lines_of(SHORT);
+        let file = Source::new(root.proc("pressure").join(name)).with_short_lines();
         Resource { file, waiting, stalled }
     };
     all.into_iter().map(resource).collect()

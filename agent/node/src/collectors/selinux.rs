@@ -3,7 +3,7 @@
 use agent_exposition::{Kind, Page};
 use agent_procfs::scan;
 
-use crate::source::{SHORT, Source};
+use crate::source::Source;
 use crate::{CollectError, Collector, Outcome, Spec};
 
 /// Registration.
@@ -14,7 +14,7 @@ pub const SPEC: Spec = Spec {
     flags: &[],
     build: |context| {
         Ok(Box::new(Selinux {
-            enforce: Source::new(context.root.sys("fs/selinux/enforce")).with_lines_of(SHORT),
+            enforce: Source::new(context.root.sys("fs/selinux/enforce")).with_short_lines(),
             config: Source::new(context.root.rootfs.join("etc/selinux/config")),
         }))
     },

@@ -3,7 +3,7 @@
 use agent_exposition::{Kind, Page};
 use agent_procfs::sockstat::{self, Protocol, Sockstat as File};
 
-use crate::source::{SHORT, Source};
+use crate::source::Source;
 use crate::{CollectError, Collector, Outcome, Spec};
 
 /// Registration.
@@ -14,7 +14,7 @@ pub const SPEC: Spec = Spec {
     flags: &[],
     build: |context| {
         let files =
-            ["net/sockstat", "net/sockstat6"].map(|path| Source::new(context.root.proc(path)).with_lines_of(SHORT));
+            ["net/sockstat", "net/sockstat6"].map(|path| Source::new(context.root.proc(path)).with_short_lines());
         Ok(Box::new(Sockstat { files, page_size: rustix::param::page_size() as f64 }))
     },
 };

@@ -3,7 +3,7 @@
 use agent_exposition::{Kind, Page};
 use agent_procfs::softnet;
 
-use crate::source::{SHORT, Source};
+use crate::source::Source;
 use crate::{CollectError, Collector, Outcome, Spec};
 
 /// Registration.
@@ -13,7 +13,7 @@ pub const SPEC: Spec = Spec {
     default_on: true,
     flags: &[],
     build: |context| {
-        Ok(Box::new(Softnet { file: Source::new(context.root.proc("net/softnet_stat")).with_lines_of(SHORT) }))
+        Ok(Box::new(Softnet { file: Source::new(context.root.proc("net/softnet_stat")).with_short_lines() }))
     },
 };
 

@@ -7,7 +7,7 @@ use agent_exposition::{Kind, Page};
 use agent_procfs::Root;
 use tz::TimeZone;
 
-use crate::source::{SHORT, Source};
+use crate::source::Source;
 use crate::{CollectError, Collector, Outcome, Spec};
 
 /// Registration.
@@ -78,8 +78,8 @@ impl ClockSources {
         let directory = |number: &usize| root.sys(format!("devices/system/clocksource/clocksource{number}"));
         let of = |(number, directory): (usize, PathBuf)| Self {
             number: number.to_string(),
-            available: Source::new(directory.join("available_clocksource")).with_lines_of(SHORT),
-            current: Source::new(directory.join("current_clocksource")).with_lines_of(SHORT),
+            available: Source::new(directory.join("available_clocksource")).with_short_lines(),
+            current: Source::new(directory.join("current_clocksource")).with_short_lines(),
         };
         (0..).map(|number| (number, directory(&number))).take_while(|(_, path)| path.is_dir()).map(of).collect()
     }

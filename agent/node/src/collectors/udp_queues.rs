@@ -3,7 +3,7 @@
 use agent_exposition::{Kind, Page};
 use agent_procfs::udp;
 
-use crate::source::{SHORT, Source};
+use crate::source::Source;
 use crate::{CollectError, Collector, Outcome, Spec};
 
 /// Registration.
@@ -14,7 +14,7 @@ pub const SPEC: Spec = Spec {
     flags: &[],
     build: |context| {
         // A line has some 130 bytes with addresses of IPv4, and 180 with those of IPv6.
-        let file = |path| Source::new(context.root.proc(path)).with_lines_of(SHORT);
+        let file = |path| Source::new(context.root.proc(path)).with_short_lines();
         Ok(Box::new(UdpQueues { files: [("v4", file("net/udp")), ("v6", file("net/udp6"))] }))
     },
 };

@@ -4,7 +4,7 @@ use agent_exposition::{Kind, Page};
 use agent_procfs::vmstat;
 
 use crate::fields::Fields;
-use crate::source::{SHORT, Source};
+use crate::source::Source;
 use crate::{CollectError, Collector, FlagSpec, Outcome, Spec};
 
 /// Registration.
@@ -15,7 +15,7 @@ pub const SPEC: Spec = Spec {
     flags: &[FIELDS],
     build: |context| {
         let fields = Fields::build(&context.flags, &FIELDS, "node_vmstat_", help)?;
-        Ok(Box::new(Vmstat { file: Source::new(context.root.proc("vmstat")).with_lines_of(SHORT), fields }))
+        Ok(Box::new(Vmstat { file: Source::new(context.root.proc("vmstat")).with_short_lines(), fields }))
     },
 };
 

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use agent_procfs::{CachedFile, Root, mountinfo};
+use agent_procfs::{Root, mountinfo};
 
 /// What lies under a mount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,25 +61,6 @@ const OF_KERNEL: &[&[u8]] = &[
     b"sysfs",
     b"tracefs",
 ];
-
-/// Where they are listed: of the first process, or of this one. A machine with many containers has a long list.
-#[derive(Debug)]
-pub(super) struct Lists([CachedFile; 2]);
-
-impl Lists {
-    pub(super) fn new(root: &Root) -> Self {
-        Self(["1/mountinfo", "self/mountinfo"].map(|list| CachedFile::new(root.proc(list))))
-    }
-
-    /// What is mounted now; nothing where that is what was mounted at the last question.
-    pub(super) fn changed(&mut self) -> Option<Mounts> {
-        if self.0.iter().any(CachedFile::is_unchanged) {
-            return None;
-        }
-        let text = self.0.iter_mut().find_map(|list| list.read().ok());
-        Some(text.map(Mounts::parse).unwrap_or_default())
-    }
-}
 
 impl Mounts {
     pub(super) fn parse(text: &[u8]) -> Self {

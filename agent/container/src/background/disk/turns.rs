@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
-use agent_procfs::Root;
+use agent_procfs::{MountLists, Root};
 
 use super::super::Cpu;
 use super::errands::Errands;
 use super::look::{self, Look};
-use super::mounts::{self, Kind, Lists, Mount, Mounts};
+use super::mounts::{self, Kind, Mount, Mounts};
 use super::quota::Key;
 use super::walk::Walk;
 use super::{DiskBoard, Failure, Measured, Method, STALE_AFTER, Use, Wanted};
@@ -61,7 +61,7 @@ pub(crate) struct Walker {
     board: Arc<DiskBoard>,
     limits: Limits,
     errands: Errands,
-    lists: Lists,
+    lists: MountLists,
     mounts: Mounts,
     refreshed: Option<Instant>,
     layers: HashMap<Arc<str>, FoundLayer>,
@@ -105,7 +105,7 @@ impl Walker {
             errands: Errands::new(board.clone(), limits.share, limits.patience),
             board,
             limits,
-            lists: Lists::new(root),
+            lists: MountLists::new(root),
             mounts: Mounts::default(),
             refreshed: None,
             layers: HashMap::new(),
@@ -140,8 +140,8 @@ impl Walker {
 
     /// What is quick: the mounts, what is wanted now, file systems and logs.
     fn refresh(&mut self) {
-        if let Some(mounts) = self.lists.changed() {
-            self.mounts = mounts;
+        if !self.lists.is_unchanged() {
+            self.mounts = self.lists.read().map(Mounts::parse).unwrap_or_default();
         }
         let wanted = self.board.wanted.lock().clone();
         self.find_layers(&wanted);
