@@ -172,15 +172,15 @@ fn a_stuck_collector_costs_only_itself() {
     assert_eq!(value(page.text(), stuck), Some(1.0));
     assert_eq!(value(page.text(), "node_scrape_collector_success{collector=\"loadavg\"}"), Some(0.0));
     assert!(!page.text().contains("node_load1"));
-    // The next one does not, nor does each take another thread (one more may come where two tasks overlap).
+    // The next one does not, nor does each take another thread (some more come where tasks overlap).
     let before = threads(&agent);
     let (page, took) = scrape();
     assert!(took < Duration::from_millis(1000), "the second scrape took {took:?}");
     assert_eq!(value(page.text(), stuck), Some(1.0));
     let gone = value(page.text(), "atalaia_collector_stuck_seconds{collector=\"loadavg\"}").unwrap();
     assert!(gone > 1.0, "{gone}");
-    (0..5).for_each(|_| drop(scrape()));
-    assert!(threads(&agent) <= before + 1, "{} threads after {before}", threads(&agent));
+    (0..30).for_each(|_| drop(scrape()));
+    assert!(threads(&agent) < before + 10, "{} threads after {before}", threads(&agent));
     // When the file answers, the collector is back.
     let mut writer = std::fs::OpenOptions::new().write(true).open(proc.path().join("loadavg")).unwrap();
     copy_proc(&proc.path().join("new"), &["loadavg"]);
