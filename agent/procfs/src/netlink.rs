@@ -1,8 +1,13 @@
-//! The frame around every answer over netlink: messages in a datagram, and attributes in a message.
+//! The frame around every answer over netlink: messages in a datagram, and attributes in a message; and the connection
+//! over which they come.
 //!
 //! Layouts are those of `linux/netlink.h`; numbers are in the machine's own order.
 
+mod connection;
+
 use crate::scan;
+
+pub use connection::Connection;
 
 const ERROR: u16 = 2;
 const DONE: u16 = 3;

@@ -2,11 +2,15 @@
 //! `/proc/PID/net`.
 //!
 //! These files are opened for each scrape: an open one would keep the namespace of a container that has ended alive,
-//! with its interfaces.
+//! with its interfaces. The kernel goes through all of the machine's connections to print those of one namespace, twice,
+//! so those of TCP are asked of it in the namespace itself wherever the rights allow ([`enter`]).
+
+mod enter;
 
 use std::path::PathBuf;
 
-use agent_procfs::{Root, netstat, tcp, udp};
+use agent_procfs::tcp::{self, Sockets};
+use agent_procfs::{Root, netstat, udp};
 
 use super::network::Place;
 use crate::catalogue::Metric;
@@ -17,6 +21,7 @@ use crate::sheet::Sheet;
 
 /// Adds the sockets of each place, as far as the sets ask for them.
 pub(crate) fn collect(places: &[Place], sets: Sets, root: &Root, sheet: &mut Sheet<'_>) {
+    let mut answers = if sets.has(Set::Tcp) { enter::tcp_of(places, root) } else { Vec::new() }.into_iter();
     // A buffer for this scrape alone: a namespace with 100,000 connections has 15 MiB of them.
     let mut buffer = vec![0; 16 * 1024];
     for place in places {
@@ -30,8 +35,22 @@ pub(crate) fn collect(places: &[Place], sets: Sets, root: &Root, sheet: &mut She
             }
         };
         if sets.has(Set::Tcp) {
-            read("tcp", &mut |text| put_tcp(sheet, Metric::NetTcp, place, text));
-            read("tcp6", &mut |text| put_tcp(sheet, Metric::NetTcp6, place, text));
+            let mut parse = |metric, text: &[u8]| {
+                put_tcp(sheet, metric, place, &tcp::parse(text, Sockets::default()).value);
+            };
+            match answers.next().flatten() {
+                Some(answer) => {
+                    for (metric, sockets) in [(Metric::NetTcp, answer.tcp), (Metric::NetTcp6, answer.tcp6)] {
+                        if let Some(sockets) = sockets {
+                            put_tcp(sheet, metric, place, &sockets);
+                        }
+                    }
+                }
+                None => {
+                    read("tcp", &mut |text| parse(Metric::NetTcp, text));
+                    read("tcp6", &mut |text| parse(Metric::NetTcp6, text));
+                }
+            }
         }
         if sets.has(Set::AdvancedTcp) {
             read("netstat", &mut |text| put_counters(sheet, place, "TcpExt", text));
@@ -44,8 +63,7 @@ pub(crate) fn collect(places: &[Place], sets: Sets, root: &Root, sheet: &mut She
     }
 }
 
-fn put_tcp(sheet: &mut Sheet<'_>, metric: Metric, place: &Place, text: &[u8]) {
-    let sockets = tcp::parse(text, tcp::Sockets::default()).value;
+fn put_tcp(sheet: &mut Sheet<'_>, metric: Metric, place: &Place, sockets: &Sockets) {
     for (state, name) in tcp::STATES {
         // `fin_wait1` is `finwait1` in cAdvisor.
         let name = name.replace('_', "");
