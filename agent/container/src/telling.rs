@@ -100,16 +100,16 @@ pub(crate) fn put_disk(page: &mut Page, board: &DiskBoard) {
         "Layers and volumes measured: by a walk, by a project quota, or as a file system of their own.",
         Kind::Counter,
     );
-    for (method, count) in board.methods() {
-        page.sample(measured, &[("method", method.name())], count as f64);
+    for (method, count) in board.measured.told() {
+        page.sample(measured, &[("method", method)], count as f64);
     }
     let failures = page.family(
         "atalaia_container_disk_failures_total",
         "Layers, volumes, logs and file systems that were not measured, by reason.",
         Kind::Counter,
     );
-    for (failure, count) in board.failures() {
-        page.sample(failures, &[("reason", failure.reason())], count as f64);
+    for (reason, count) in board.failures.told() {
+        page.sample(failures, &[("reason", reason)], count as f64);
     }
     page.single(
         "atalaia_container_disk_stuck",
@@ -153,7 +153,7 @@ pub(crate) fn put_perf(page: &mut Page, perf: &PerfBoard) {
         "What could not be counted, by reason: cgroups for want of room (limit), groups of events on a CPU otherwise.",
         Kind::Counter,
     );
-    for (reason, count) in perf.refusals() {
+    for (reason, count) in perf.refused.told() {
         page.sample(family, &[("reason", reason)], count as f64);
     }
 }
@@ -171,7 +171,7 @@ pub(crate) fn put_monitoring(page: &mut Page, monitoring: &MonitoringBoard) {
         "Containers for which no monitoring group could be made, by reason.",
         Kind::Counter,
     );
-    for (reason, count) in monitoring.refusals() {
+    for (reason, count) in monitoring.refused.told() {
         page.sample(family, &[("reason", reason)], count as f64);
     }
 }

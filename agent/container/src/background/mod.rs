@@ -9,6 +9,7 @@ pub(crate) mod monitoring;
 mod pace;
 pub(crate) mod perf;
 pub(crate) mod referenced;
+mod tally;
 pub(crate) mod tasks;
 
 pub(crate) use pace::{Budget, Cpu, Signal};

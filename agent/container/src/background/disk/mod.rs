@@ -15,12 +15,13 @@ mod walk;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::Mutex;
 
 use super::Signal;
+use super::tally::{Named, Tally};
 pub(crate) use turns::Walker;
 
 /// Results older than this are not shown: nobody knows whether they are still true. Long enough for a turn over many
@@ -95,21 +96,15 @@ pub(crate) enum Failure {
     TooLong,
 }
 
-impl Failure {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Stuck, Self::Unreadable, Self::Gone, Self::Hidden, Self::TooDeep, Self::TooLong];
-
-    /// The value of the label `reason`.
-    pub(crate) fn reason(self) -> &'static str {
-        match self {
-            Self::Stuck => "stuck",
-            Self::Unreadable => "unreadable",
-            Self::Gone => "gone",
-            Self::Hidden => "hidden",
-            Self::TooDeep => "too_deep",
-            Self::TooLong => "too_long",
-        }
-    }
+impl Named for Failure {
+    const ALL: &'static [(Self, &'static str)] = &[
+        (Self::Stuck, "stuck"),
+        (Self::Unreadable, "unreadable"),
+        (Self::Gone, "gone"),
+        (Self::Hidden, "hidden"),
+        (Self::TooDeep, "too_deep"),
+        (Self::TooLong, "too_long"),
+    ];
 }
 
 /// How a place was measured.
@@ -120,17 +115,9 @@ pub(crate) enum Method {
     FileSystem,
 }
 
-impl Method {
-    pub(crate) const ALL: [Self; 3] = [Self::Walk, Self::Quota, Self::FileSystem];
-
-    /// The value of the label `method`.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Walk => "walk",
-            Self::Quota => "quota",
-            Self::FileSystem => "filesystem",
-        }
-    }
+impl Named for Method {
+    const ALL: &'static [(Self, &'static str)] =
+        &[(Self::Walk, "walk"), (Self::Quota, "quota"), (Self::FileSystem, "filesystem")];
 }
 
 /// What scrapes want and what the thread found.
@@ -143,8 +130,10 @@ pub(crate) struct DiskBoard {
     pub(crate) cost: AtomicU64,
     /// Threads that are left behind in file systems which hang.
     pub(crate) stuck: AtomicU64,
-    measured: [AtomicU64; Method::ALL.len()],
-    failures: [AtomicU64; Failure::ALL.len()],
+    /// Places, by how they were measured.
+    pub(crate) measured: Tally<Method>,
+    /// Places that were not measured, by reason.
+    pub(crate) failures: Tally<Failure>,
 }
 
 /// Results so far.
@@ -204,28 +193,6 @@ impl DiskBoard {
 
     pub(crate) fn with_found<T>(&self, read: impl FnOnce(&Found) -> T) -> T {
         read(&self.found.lock())
-    }
-
-    fn failed(&self, failure: Failure) {
-        if let Some(count) = self.failures.get(failure as usize) {
-            count.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    fn measured(&self, method: Method) {
-        if let Some(count) = self.measured.get(method as usize) {
-            count.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// How often something was not measured, by reason.
-    pub(crate) fn failures(&self) -> impl Iterator<Item = (Failure, u64)> {
-        Failure::ALL.into_iter().zip(self.failures.iter().map(|count| count.load(Ordering::Relaxed)))
-    }
-
-    /// How many places were measured, by method.
-    pub(crate) fn methods(&self) -> impl Iterator<Item = (Method, u64)> {
-        Method::ALL.into_iter().zip(self.measured.iter().map(|count| count.load(Ordering::Relaxed)))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::Command;
+use std::sync::atomic::Ordering;
 
 use agent_procfs::Root;
 
@@ -61,12 +62,8 @@ impl Case {
         Use { bytes, inodes }
     }
 
-    fn failures(&self) -> Vec<&'static str> {
-        self.board.failures().flat_map(|(failure, count)| (0..count).map(move |_| failure.reason())).collect()
-    }
-
-    fn method(&self, method: Method) -> u64 {
-        self.board.methods().find(|(known, _)| *known == method).unwrap().1
+    fn failures(&self) -> Vec<(&'static str, u64)> {
+        self.board.failures.happened()
     }
 }
 
@@ -99,8 +96,8 @@ fn places_that_are_no_folder_or_not_there() {
     case.measure(&["file", "socket", "gone"]);
     assert_eq!(case.used("file"), Some(case.du("file")));
     assert_eq!((case.used("socket"), case.used("gone")), (None, None));
-    assert_eq!(case.failures(), ["gone"]);
-    assert_eq!(case.method(Method::Walk), 1);
+    assert_eq!(case.failures(), [("gone", 1)]);
+    assert_eq!(case.board.measured.happened(), [("walk", 1)]);
 }
 
 #[test]
@@ -110,7 +107,7 @@ fn nesting_beyond_measure_has_no_figure() {
     fs::create_dir_all(case.path(&format!("well/{}", "x/".repeat(50)))).unwrap();
     case.measure(&["deep", "well"]);
     assert_eq!((case.used("deep"), case.used("well")), (None, Some(case.du("well"))));
-    assert_eq!(case.failures(), ["too_deep"]);
+    assert_eq!(case.failures(), [("too_deep", 1)]);
 }
 
 #[test]
@@ -126,9 +123,9 @@ fn a_file_system_of_its_own_is_not_walked_and_one_that_is_not_seen_here_has_no_f
         case.path("proc").display()
     ));
     case.measure(&["own", "share", "proc"]);
-    assert_eq!(case.method(Method::FileSystem), 1);
+    assert_eq!(case.board.measured.happened(), [("filesystem", 1)]);
     assert!(case.used("own").unwrap().bytes > 1 << 20, "all that is on the disk");
-    assert_eq!(case.failures(), ["hidden"]);
+    assert_eq!(case.failures(), [("hidden", 1)]);
     assert_eq!((case.used("share"), case.used("proc")), (None, None));
     case.board.with_found(|found| {
         let devices: Vec<_> = found.machine(Instant::now()).map(|fs| fs.device.to_string()).collect();
@@ -246,6 +243,6 @@ fn a_file_system_that_hangs_costs_what_lies_on_it() {
     case.measure(&["a-silent", "a-silent/below", "b"]);
     assert_eq!(case.used("b"), Some(case.du("b")));
     assert_eq!((case.used("a-silent"), case.used("a-silent/below")), (None, None));
-    assert_eq!(case.failures(), ["stuck"], "once for all that lies on it");
+    assert_eq!(case.failures(), [("stuck", 1)], "once for all that lies on it");
     assert_eq!(case.board.stuck.load(Ordering::Relaxed), 1);
 }

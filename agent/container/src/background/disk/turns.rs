@@ -203,7 +203,7 @@ impl Walker {
                     self.board.found.lock().file_systems.insert(point, (Instant::now(), file_system));
                 }
                 Ok(None) => {}
-                Err(failure) => self.board.failed(failure),
+                Err(failure) => self.board.failures.count(failure),
             }
         }
     }
@@ -235,7 +235,7 @@ impl Walker {
                         }
                     }
                 }
-                Err(failure) => self.board.failed(failure),
+                Err(failure) => self.board.failures.count(failure),
             }
         }
     }
@@ -311,7 +311,7 @@ impl Walker {
     }
 
     fn found(&mut self, path: &Arc<Path>, mount: Arc<Path>, used: Use, method: Method) {
-        self.board.measured(method);
+        self.board.measured.count(method);
         let measured = Measured { found: Instant::now(), time: SystemTime::now(), used, mount };
         self.board.found.lock().places.insert(path.clone(), measured);
         self.rest(path);
@@ -327,7 +327,7 @@ impl Walker {
     }
 
     fn failed(&mut self, path: &Path, failure: Failure) {
-        self.board.failed(failure);
+        self.board.failures.count(failure);
         // What it took before is as true as its time tells, but for what is not there any more.
         if matches!(failure, Failure::Gone | Failure::Hidden) {
             self.board.found.lock().places.remove(path);
