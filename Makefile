@@ -74,9 +74,12 @@ churn: setup-test ## Let 300 containers come and go under the agent's eyes: what
 	@$(LOCAL)/docker-engine.sh start
 	@$(CARGO) test --locked --quiet -p atalaia-agent --test churn -- --ignored --nocapture
 
-check: ## Format, clippy, docs, scripts, licences and advisories
+check: ## Format, clippy, fuzz targets, docs, scripts, licences and advisories
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	@set -e; for crate in $$(git ls-files '*/fuzz/Cargo.toml' | xargs -n 1 dirname); do \
+		echo "cargo check: $$crate"; cp Cargo.lock $$crate/Cargo.lock; \
+		$(CARGO) check --quiet --manifest-path $$crate/Cargo.toml --target-dir target; done
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked --quiet
 	shellcheck -x $$(git ls-files '*.sh' .ci/run)
 	@if command -v cargo-deny >/dev/null; then $(CARGO) deny --all-features check licenses bans sources; \
