@@ -163,8 +163,19 @@ impl Described {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Snapshot {
     pub(crate) containers: HashMap<Arc<str>, Arc<Described>>,
+    /// Further words on an id that is among them, in the order of their weight: each may count in a place of its own.
+    pub(crate) disputed: HashMap<Arc<str>, Vec<Arc<Described>>>,
     /// The engine's version, if it told it; that of Docker where several are seen as one.
     pub(crate) version: Option<String>,
+}
+
+impl Snapshot {
+    /// The word of most weight on the container with that id whose cgroup has that path.
+    pub(crate) fn of(&self, id: &str, path: &str) -> Option<&Arc<Described>> {
+        let first = self.containers.get(id)?;
+        let others = self.disputed.get(id).into_iter().flatten();
+        std::iter::once(first).chain(others).find(|described| described.may_be(path))
+    }
 }
 
 /// How many that stopped are kept for each runtime, the last ones.
@@ -266,7 +277,7 @@ impl Roll {
                 self.containers.remove(&id);
             }
         }
-        Snapshot { containers: self.containers.clone(), version }
+        Snapshot { containers: self.containers.clone(), version, ..Snapshot::default() }
     }
 }
 

@@ -107,11 +107,12 @@ impl Registry {
         let of_crio = |key: &Key| tree.get(*key).filter(|cgroup| identity::is_of_crio(&cgroup.path))?.container.clone();
         view.found_of_crio(tree.keys().iter().filter_map(of_crio).collect());
         let by_path = self.found_by_process(tree);
+        let impostors = self.impostors(tree);
         let mut before = std::mem::take(&mut self.known);
         for key in tree.keys() {
             let Some(cgroup) = tree.get(*key) else { continue };
-            let by_id = cgroup.container.as_ref().and_then(|id| self.snapshot.containers.get(id));
-            let by_id = by_id.filter(|described| described.may_be(&cgroup.path));
+            let by_id = cgroup.container.as_ref().and_then(|id| self.snapshot.of(id, &cgroup.path));
+            let by_id = by_id.filter(|_| !impostors.contains(&cgroup.path));
             let described = by_id.or_else(|| by_path.get(&cgroup.path)).cloned();
             if let Some(described) = &described {
                 self.paths.insert(described.id.clone(), cgroup.path.clone());
@@ -198,24 +199,50 @@ impl Registry {
         let ids: HashMap<&str, ()> =
             tree.keys().iter().filter_map(|key| tree.get(*key)?.container.as_deref()).map(|id| (id, ())).collect();
         let unplaced = self.snapshot.containers.values().filter(|described| !ids.contains_key(&*described.id));
-        let mut text = Vec::new();
         let mut found = HashMap::new();
         for described in unplaced.filter(|described| described.place == Place::Anywhere) {
             let Some(pid) = described.pid else { continue };
-            if self.root.read_into(&self.root.proc(format!("{pid}/cgroup")), &mut text).is_err() {
-                continue;
-            }
-            // `4:memory:/path`, the same path in every hierarchy as far as runtimes go.
-            let paths = text
-                .split(|b| *b == b'\n')
-                .filter_map(|line| std::str::from_utf8(line).ok()?.splitn(3, ':').nth(2).filter(|path| path.len() > 1));
-            if let Some(key) = paths.into_iter().find_map(|path| tree.find(path))
+            if let Some(key) = self.paths_of_process(pid).iter().find_map(|path| tree.find(path))
                 && let Some(cgroup) = tree.get(key)
             {
                 found.insert(cgroup.path.clone(), described.clone());
             }
         }
         found
+    }
+
+    /// Cgroups that bear the id of a container which is elsewhere. Who has a part of the tree to himself can give a folder
+    /// there any name.
+    fn impostors(&self, tree: &Tree) -> HashSet<Arc<str>> {
+        let mut bearers: HashMap<&str, Vec<&Arc<str>>> = HashMap::new();
+        for cgroup in tree.keys().iter().filter_map(|key| tree.get(*key)) {
+            if let Some(id) = &cgroup.container {
+                bearers.entry(id).or_default().push(&cgroup.path);
+            }
+        }
+        let mut impostors = HashSet::new();
+        for (id, paths) in bearers.into_iter().filter(|(_, paths)| paths.len() > 1) {
+            let first = paths.iter().find_map(|path| self.snapshot.of(id, path)?.pid);
+            let places = first.map(|pid| self.paths_of_process(pid)).unwrap_or_default();
+            let is_there = |path: &str| places.iter().any(|place| is_at_or_below(place, path));
+            // Where it is in none of them nothing is known.
+            if paths.iter().any(|path| is_there(path)) {
+                impostors.extend(paths.into_iter().filter(|path| !is_there(path)).cloned());
+            }
+        }
+        impostors
+    }
+
+    /// Where a process is: the same path in every hierarchy as far as runtimes go. Nothing where it cannot be told.
+    fn paths_of_process(&self, pid: u32) -> Vec<String> {
+        let mut text = Vec::new();
+        if self.root.read_into(&self.root.proc(format!("{pid}/cgroup")), &mut text).is_err() {
+            return Vec::new();
+        }
+        // `4:memory:/path`
+        let lines = text.split(|b| *b == b'\n').filter_map(|line| std::str::from_utf8(line).ok());
+        let paths = lines.filter_map(|line| line.splitn(3, ':').nth(2));
+        paths.filter(|path| path.len() > 1).map(str::to_owned).collect()
     }
 
     /// The cgroups that are shown, by path.
@@ -303,4 +330,8 @@ impl Registry {
             is_told,
         })
     }
+}
+
+fn is_at_or_below(path: &str, above: &str) -> bool {
+    path.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }

@@ -100,6 +100,30 @@ fn watch(host: &str) -> Containers {
     containers
 }
 
+/// A cgroup that somebody made, in the hierarchies that count.
+struct Made(Vec<PathBuf>);
+
+impl Made {
+    fn new(path: &str) -> Self {
+        let base = Path::new("/sys/fs/cgroup");
+        let hierarchies = match base.join("cgroup.controllers").exists() {
+            true => vec![base.to_owned()],
+            false => ["memory", "cpuacct", "pids"].map(|controller| base.join(controller)).into(),
+        };
+        let made: Vec<_> = hierarchies.iter().map(|hierarchy| hierarchy.join(path)).collect();
+        made.iter().for_each(|folder| fs::create_dir_all(folder).unwrap());
+        Self(made)
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        for folder in &self.0 {
+            let _ = fs::remove_dir(folder).and_then(|()| fs::remove_dir(folder.parent().unwrap()));
+        }
+    }
+}
+
 /// A file of the container's cgroup, found through its process and the mounts, as nothing in the agent does it.
 fn cgroup_file(pid: u32, controller: &str, v1: &str, v2: &str) -> String {
     let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
@@ -248,6 +272,22 @@ async fn sockets_processes_and_tasks() {
     assert!(one(&page, "container_referenced_bytes", &[&label("beside")]) > 0.0);
     assert!(!values(&page, "container_memory_numa_pages", &[&of_sockets, "type=\"anon\""]).is_empty());
     assert!(!page.contains("container_fs_") && !page.contains("container_pressure"));
+}
+
+/// Whoever has a part of the tree to himself can make one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cgroup_with_the_id_of_another_container_does_not_get_its_name() {
+    let mut engine = Engine::on(DEFAULT);
+    let id = engine.run("true", &[], "sleep 1000");
+    let folder = own("impostor");
+    let _made = Made::new(&format!("{folder}/{id}"));
+    let containers = watch(DEFAULT);
+    let named = |page: &str| values(page, "container_start_time_seconds", &[&label("true")]).len();
+    let page = eventually("the name", || Some(scrape(&containers)).filter(|page| named(page) > 0));
+    assert_eq!(named(&page), 1);
+    let theirs = format!("id=\"/{folder}/{id}\"");
+    assert_eq!(values(&page, "container_start_time_seconds", &[&theirs]).len(), 1, "it has its figures nonetheless");
+    assert!(values(&page, "container_start_time_seconds", &[&theirs, "name="]).is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -86,7 +86,7 @@ impl Engine for Crio {
                     Err(failure) => return Err(failure),
                 }
             }
-            post.publish(Snapshot { containers: self.known.clone(), version: None });
+            post.publish(Snapshot { containers: self.known.clone(), ..Snapshot::default() });
             let Some(changes) = &mut self.wanted else { return Err(Failure::Ended) };
             match timeout_at(again, changes.changed()).await {
                 Ok(Ok(())) => {}

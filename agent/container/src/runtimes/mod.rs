@@ -9,6 +9,7 @@ mod crio;
 mod docker;
 mod podman;
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::future::Future;
@@ -307,7 +308,7 @@ impl View {
         });
     }
 
-    /// The last word of all as one, and a number that grows with each. A container that two of them claim is told once.
+    /// The last word of all as one, and a number that grows with each.
     pub(crate) fn snapshot(&self) -> (u64, Arc<Snapshot>) {
         // Read before the snapshots are: what is published meanwhile is then merged again the next time.
         let word = self.word.load(Ordering::Acquire);
@@ -327,7 +328,10 @@ fn merge(posts: &[Arc<Post>]) -> Snapshot {
             all.version.clone_from(&snapshot.version);
         }
         for (id, described) in &snapshot.containers {
-            all.containers.entry(id.clone()).or_insert_with(|| described.clone());
+            match all.containers.entry(id.clone()) {
+                Entry::Vacant(free) => drop(free.insert(described.clone())),
+                Entry::Occupied(_) => all.disputed.entry(id.clone()).or_default().push(described.clone()),
+            }
         }
     }
     all
@@ -336,6 +340,7 @@ fn merge(posts: &[Arc<Post>]) -> Snapshot {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::described::Place;
 
     #[test]
     fn every_file_is_registered() {
@@ -354,8 +359,12 @@ mod tests {
     }
 
     fn claim(id: &str, name: &str) -> Snapshot {
-        let described = Described { id: id.into(), name: name.to_owned(), ..Described::default() };
-        Snapshot { containers: [(id.into(), Arc::new(described))].into(), version: None }
+        claim_under(id, name, Place::Anywhere)
+    }
+
+    fn claim_under(id: &str, name: &str, place: Place) -> Snapshot {
+        let described = Described { id: id.into(), name: name.to_owned(), place, ..Described::default() };
+        Snapshot { containers: [(id.into(), Arc::new(described))].into(), ..Snapshot::default() }
     }
 
     fn name_of(view: &View, id: &str) -> Option<String> {
@@ -376,7 +385,7 @@ mod tests {
         let of_podman = view.open("podman", None);
         of_podman.publish(Snapshot {
             containers: [claim("a", "lie"), claim("b", "pod")].into_iter().flat_map(|s| s.containers).collect(),
-            version: None,
+            ..Snapshot::default()
         });
         assert_eq!(
             (view.runtime_of("a"), view.runtime_of("b"), view.runtime_of("c")),
@@ -388,5 +397,21 @@ mod tests {
         drop(of_user);
         assert_eq!(name_of(&view, "a"), None);
         assert!(view.posts().is_empty());
+    }
+
+    #[test]
+    fn a_user_cannot_take_the_word_on_the_container_of_another() {
+        let view = Arc::new(View::default());
+        let under = |user: &str| Place::Under(format!("/user.slice/user-{user}.slice/").into());
+        let posts = ["1000", "1001"].map(|user| (view.open("podman", Some(user)), user));
+        for (post, user) in &posts {
+            post.publish(claim_under("a", user, under(user)));
+        }
+        let (_, snapshot) = view.snapshot();
+        let name = |path: &str| snapshot.of("a", path).map(|described| described.name.clone());
+        for user in ["1000", "1001"] {
+            assert_eq!(name(&format!("/user.slice/user-{user}.slice/libpod-a.scope")).as_deref(), Some(user));
+        }
+        assert_eq!(name("/machine.slice/libpod-a.scope"), None);
     }
 }
