@@ -100,6 +100,23 @@ check_containers() {
   holds 180 "slave's agent names its containers" sees_containers "$slave" atalaia_agent
 }
 
+# has_limit MACHINE-ADDRESS NAME BYTES
+has_limit() {
+  local told
+  told=$(fetch "http://$1:9100/metrics" | grep -E "^container_spec_memory_limit_bytes\{.*name=\"$2")
+  [[ $(printf %.0f "${told##* }") == "$3" ]] || { echo "${told:-no limit of $2}"; return 1; }
+}
+
+# Everything is read anew once a minute; that a changed limit is seen at once, three times, is the kernel's telling.
+check_limits() {
+  local megabytes
+  for megabytes in 211 222 233; do
+    inside slave "docker update --memory ${megabytes}m --memory-swap -1 \$(docker ps -q --filter name=atalaia_agent)" >/dev/null
+    holds 15 "slave's agent knows the new limit of a container, $megabytes MiB" \
+      has_limit "$slave" atalaia_agent $((megabytes << 20))
+  done
+}
+
 # has_points PORT SERIES SINCE ADDRESS…: points newer than that of each of these machines.
 has_points() {
   local port=$1 series=$2 since=$3 found address

@@ -98,6 +98,7 @@ whole() {
   check_files
   check_replicas
   check_containers
+  check_limits
   check_series
 }
 
