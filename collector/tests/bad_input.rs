@@ -46,6 +46,8 @@ fn refused(config: &str, flags: &[&str], wanted: &[&str]) {
 #[test]
 fn a_wrong_configuration_is_refused_with_file_line_and_key() {
     refused("global:\n  scrape_intervall: 5s\n", &[], &["prometheus.yml:2", "scrape_intervall"]);
+    let of_lines = "global: {a\n\n  b: 1}\n";
+    refused(of_lines, &[], &["prometheus.yml:1", "unknown field `a b`", "expected one of `scrape_interval`"]);
     refused("scrape_configs:\n  - job_name: a\n    scrape_interval: 5 s\n", &[], &["prometheus.yml", "5 s"]);
     refused("scrape_configs:\n  - job_name: a\n  - job_name: a\n", &[], &["a"]);
     refused(

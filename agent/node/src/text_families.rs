@@ -218,6 +218,16 @@ impl TextFamily {
         }
     }
 
+    /// All names that its samples may have.
+    pub(crate) fn names(&self) -> impl Iterator<Item = String> {
+        let suffixes: &[&str] = match self.kind {
+            Kind::Histogram => &["", "_bucket", "_sum", "_count"],
+            Kind::Summary => &["", "_sum", "_count"],
+            _ => &[""],
+        };
+        suffixes.iter().map(|suffix| format!("{}{suffix}", self.name))
+    }
+
     /// Adds the family to a page under that help.
     pub(crate) fn add_to(&self, page: &mut Page, help: &str) {
         let family = page.family(self.name.clone(), help.to_owned(), self.kind);

@@ -249,6 +249,8 @@ impl Config {
                 Some((head, tail)) if tail.starts_with(|c: char| c.is_ascii_digit()) => head.to_owned(),
                 _ => message,
             };
+            // A key may be of several lines.
+            let message = message.replace(char::is_control, " ");
             WebConfigError::Form { path: path.to_owned(), line, message }
         })?;
         let mut config = parsed.unwrap_or_default();
@@ -304,6 +306,7 @@ mod tests {
     fn mistakes_are_told_with_line_and_key() {
         for (text, want) in [
             ("a: 1", "/etc/web.yml:1: unknown field `a`, expected one of `tls_server_config`, "),
+            ("rate_limit: {a\n\n  b: 1}", "/etc/web.yml:1: rate_limit: unknown field `a b`, expected "),
             (
                 "tls_server_config:\n  cert_file: a\n  key_fil: b\n",
                 "/etc/web.yml:3: tls_server_config: unknown field `key_fil`, expected one of `cert`, ",

@@ -153,12 +153,14 @@ impl RuleFile {
     }
 }
 
-/// The YAML reader ends its messages with the position, which stands in front of ours already.
+/// The YAML reader ends its messages with the position, which stands in front of ours already. In one line, though a key
+/// that is quoted may be of several.
 fn without_position(message: &str) -> String {
-    match message.rsplit_once(" at line ") {
-        Some((head, tail)) if tail.starts_with(|c: char| c.is_ascii_digit()) => head.to_owned(),
-        _ => message.to_owned(),
-    }
+    let message = match message.rsplit_once(" at line ") {
+        Some((head, tail)) if tail.starts_with(|c: char| c.is_ascii_digit()) => head,
+        _ => message,
+    };
+    message.replace(char::is_control, " ")
 }
 
 /// Whether a metric may have this name: `[a-zA-Z_:][a-zA-Z0-9_:]*`.

@@ -200,6 +200,8 @@ fn yaml<T: serde::de::DeserializeOwned>(path: &Path, text: &str) -> Result<T, Co
             Some((head, tail)) if line.is_some() && tail.starts_with(|c: char| c.is_ascii_digit()) => head.to_owned(),
             _ => message,
         };
+        // A key may be of several lines.
+        let message = message.replace(char::is_control, " ");
         ConfigError::Yaml { path: path.to_owned(), line, message }
     })
 }

@@ -146,7 +146,8 @@ fn read(path: &Path) -> Result<Vec<TextFamily>, String> {
 }
 
 /// Puts the families of all files together. What contradicts an earlier file is left out: a family with another help
-/// or kind, and a series that is already there.
+/// or kind, one that has a name which is a part of another's, such as `x_sum` beside a histogram `x`, and a series that is
+/// already there.
 fn join(files: &BTreeMap<PathBuf, Known>) -> Joined {
     let all =
         || files.iter().flat_map(|(path, known)| known.content.iter().flatten().map(move |family| (path, family)));
@@ -162,10 +163,11 @@ fn join(files: &BTreeMap<PathBuf, Known>) -> Joined {
     }
     let mut joined = Joined::default();
     let mut seen = HashSet::new();
+    let mut owners: HashMap<String, &str> = HashMap::new();
     for (path, family) in all() {
         let name = family.name.as_str();
         let help = helps.get(name).copied();
-        let mut complain = |what| joined.complaints.push(format!("{}: {name} {what}", path.display()));
+        let mut complain = |what: &str| joined.complaints.push(format!("{}: {name} {what}", path.display()));
         if family.help.is_some() && family.help.as_deref() != help {
             complain("has another help in another file");
             continue;
@@ -174,6 +176,11 @@ fn join(files: &BTreeMap<PathBuf, Known>) -> Joined {
             complain("has another type in another file");
             continue;
         }
+        if let Some(other) = family.names().find_map(|part| owners.get(&part).filter(|owner| **owner != name)) {
+            complain(&format!("has a name in common with {other}"));
+            continue;
+        }
+        owners.extend(family.names().map(|part| (part, name)));
         let mut family = family.clone();
         let metrics = family.metrics.len();
         family.metrics.retain(|metric| seen.insert((name, metric.labels.clone())));
@@ -315,6 +322,21 @@ mod tests {
         assert!(text.contains("# HELP a about a\n# TYPE a untyped\na{n=\"1\"} 1\na{n=\"2\"} 2\n"), "{text}");
         assert!(text.contains("# HELP b Metric read from x/a.prom\n"), "{text}");
         assert!(text.ends_with("node_textfile_scrape_error 0\n"), "{text}");
+    }
+
+    #[test]
+    fn parts_of_a_histogram_are_nobody_elses() {
+        let histogram = "# TYPE h histogram\nh_bucket{le=\"+Inf\"} 2\nh_sum 3\nh_count 2\n";
+        let series = "h_bucket{le=\"+Inf\"} 2\nh_sum 3\nh_count 2\n";
+        for (first, second, want) in [(histogram, "h_sum 4\n", series), ("h_sum 4\n", histogram, "h_sum 4\n")] {
+            let mut directory = Directory::new(&["x"]);
+            directory.write("x/a.prom", first, 1000);
+            directory.write("x/b.prom", second, 1000);
+            let page = directory.page();
+            let of_h: String = page.lines().filter(|l| l.starts_with("h_")).map(|l| format!("{l}\n")).collect();
+            assert_eq!(of_h, want);
+            assert!(page.ends_with("node_textfile_scrape_error 1\n"), "{page}");
+        }
     }
 
     #[test]

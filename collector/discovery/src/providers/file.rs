@@ -240,7 +240,11 @@ fn matches(pattern: &str, name: &str) -> bool {
 fn read(path: &Path) -> Result<Vec<TargetGroup>, DiscoveryError> {
     let text =
         std::fs::read_to_string(path).map_err(|source| DiscoveryError::Read { path: path.to_owned(), source })?;
-    let malformed = |reason: String| DiscoveryError::Malformed { path: path.to_owned(), reason };
+    // In one line, though a key that is quoted may be of several.
+    let malformed = |reason: String| DiscoveryError::Malformed {
+        path: path.to_owned(),
+        reason: reason.replace(char::is_control, " "),
+    };
     let json = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("json"));
     let groups: Vec<WrittenGroup> = if json {
         serde_json::from_str(&text).map_err(|e| malformed(e.to_string()))?

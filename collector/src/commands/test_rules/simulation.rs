@@ -21,7 +21,9 @@ use crate::commands::{chain, check_rules};
 pub(super) fn run_file(path: &Path, wanted: &[regex::Regex]) -> Result<(), Vec<String>> {
     let one = |error: String| vec![error];
     let text = std::fs::read_to_string(path).map_err(|error| one(format!("{}: {error}", path.display())))?;
-    let file: TestFile = serde_yaml_ng::from_str(&text).map_err(|error| one(format!("{}: {error}", path.display())))?;
+    let in_one_line = |error: serde_yaml_ng::Error| error.to_string().replace(char::is_control, " ");
+    let file: TestFile =
+        serde_yaml_ng::from_str(&text).map_err(|error| one(format!("{}: {}", path.display(), in_one_line(error))))?;
     let order = evaluation_order(&file.group_eval_order).map_err(one)?;
     let wanted = |case: &&TestCase| wanted.is_empty() || wanted.iter().any(|pattern| pattern.is_match(&case.name));
     let cases: Vec<&TestCase> = file.tests.iter().filter(wanted).collect();
