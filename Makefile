@@ -31,7 +31,8 @@ build: ## Build every program (release, static: target/static)
 agent-gpu: ## Build the agent for machines with NVIDIA's GPUs (release, dynamic: target/dynamic)
 	@$(IMAGES)/binaries.sh --dynamic atalaia-agent
 
-agent-gpu-image: agent-gpu ## Build the image of that agent, for NVIDIA's container toolkit
+agent-gpu-image: setup-compose agent-gpu ## Build the image of that agent, for NVIDIA's container toolkit
+	@$(LOCAL)/docker-engine.sh start
 	@$(IMAGES)/agent-gpu.sh
 
 up: setup ## Run the main job: two InfluxDB, agent and collector; waits for the first points
