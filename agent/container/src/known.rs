@@ -106,8 +106,9 @@ impl Registry {
         self.snapshot = snapshot;
         let of_crio = |key: &Key| tree.get(*key).filter(|cgroup| identity::is_of_crio(&cgroup.path))?.container.clone();
         view.found_of_crio(tree.keys().iter().filter_map(of_crio).collect());
-        let by_path = self.found_by_process(tree);
-        let impostors = self.impostors(tree);
+        let bearers = bearers(tree);
+        let by_path = self.found_by_process(tree, &bearers);
+        let impostors = self.impostors(&bearers);
         let mut before = std::mem::take(&mut self.known);
         for key in tree.keys() {
             let Some(cgroup) = tree.get(*key) else { continue };
@@ -195,10 +196,8 @@ impl Registry {
     }
 
     /// Containers whose cgroup does not bear their id: found by where their first process is.
-    fn found_by_process(&self, tree: &Tree) -> HashMap<Arc<str>, Arc<Described>> {
-        let ids: HashMap<&str, ()> =
-            tree.keys().iter().filter_map(|key| tree.get(*key)?.container.as_deref()).map(|id| (id, ())).collect();
-        let unplaced = self.snapshot.containers.values().filter(|described| !ids.contains_key(&*described.id));
+    fn found_by_process(&self, tree: &Tree, bearers: &Bearers<'_>) -> HashMap<Arc<str>, Arc<Described>> {
+        let unplaced = self.snapshot.containers.values().filter(|described| !bearers.contains_key(&*described.id));
         let mut found = HashMap::new();
         for described in unplaced.filter(|described| described.place == Place::Anywhere) {
             let Some(pid) = described.pid else { continue };
@@ -213,21 +212,15 @@ impl Registry {
 
     /// Cgroups that bear the id of a container which is elsewhere. Who has a part of the tree to himself can give a folder
     /// there any name.
-    fn impostors(&self, tree: &Tree) -> HashSet<Arc<str>> {
-        let mut bearers: HashMap<&str, Vec<&Arc<str>>> = HashMap::new();
-        for cgroup in tree.keys().iter().filter_map(|key| tree.get(*key)) {
-            if let Some(id) = &cgroup.container {
-                bearers.entry(id).or_default().push(&cgroup.path);
-            }
-        }
+    fn impostors(&self, bearers: &Bearers<'_>) -> HashSet<Arc<str>> {
         let mut impostors = HashSet::new();
-        for (id, paths) in bearers.into_iter().filter(|(_, paths)| paths.len() > 1) {
+        for (id, paths) in bearers.iter().filter(|(_, paths)| paths.len() > 1) {
             let first = paths.iter().find_map(|path| self.snapshot.of(id, path)?.pid);
             let places = first.map(|pid| self.paths_of_process(pid)).unwrap_or_default();
             let is_there = |path: &str| places.iter().any(|place| is_at_or_below(place, path));
             // Where it is in none of them nothing is known.
             if paths.iter().any(|path| is_there(path)) {
-                impostors.extend(paths.into_iter().filter(|path| !is_there(path)).cloned());
+                impostors.extend(paths.iter().filter(|path| !is_there(path)).map(|path| Arc::clone(path)));
             }
         }
         impostors
@@ -330,6 +323,19 @@ impl Registry {
             is_told,
         })
     }
+}
+
+/// The paths of the cgroups that bear the id of a container, by that id.
+type Bearers<'a> = HashMap<&'a str, Vec<&'a Arc<str>>>;
+
+fn bearers(tree: &Tree) -> Bearers<'_> {
+    let mut bearers = Bearers::new();
+    for cgroup in tree.keys().iter().filter_map(|key| tree.get(*key)) {
+        if let Some(id) = &cgroup.container {
+            bearers.entry(id).or_default().push(&cgroup.path);
+        }
+    }
+    bearers
 }
 
 fn is_at_or_below(path: &str, above: &str) -> bool {

@@ -6,7 +6,7 @@
 
 use std::fs::File;
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use agent_procfs::netlink::Connection;
 use agent_procfs::tcp::{self, Sockets};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use crate::stats::network::Place;
+use crate::stats::network::{Place, namespace_of};
 
 /// For all namespaces together. The kernel answers at once or not at all.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -34,7 +34,7 @@ pub(super) struct Answer {
 pub(super) fn tcp_of(places: &[Place], root: &Root) -> Vec<Option<Answer>> {
     let visit = || {
         let mut visitor = Visitor::new();
-        places.iter().map(|place| visitor.visit(&root.procfs.join(place.pid.to_string()))).collect()
+        places.iter().map(|place| visitor.visit(root, &place.pid.to_string())).collect()
     };
     thread::scope(|scope| {
         let thread = thread::Builder::new().name("atalaia-tcp".to_owned()).spawn_scoped(scope, visit);
@@ -46,8 +46,8 @@ pub(super) fn tcp_of(places: &[Place], root: &Root) -> Vec<Option<Answer>> {
 struct Visitor {
     connection: Connection,
     deadline: Instant,
-    /// The namespace that it is in: what the kernel's link says, such as `net:[4026531840]`.
-    at: Option<PathBuf>,
+    /// The namespace that it is in.
+    at: Option<u64>,
     answers: bool,
 }
 
@@ -56,14 +56,15 @@ impl Visitor {
         Self {
             connection: Connection::sock_diag(),
             deadline: Instant::now() + PATIENCE,
-            at: std::fs::read_link("/proc/thread-self/ns/net").ok(),
+            at: namespace_of(&Root::default(), "thread-self"),
             answers: true,
         }
     }
 
-    /// The sockets in the namespace of the process with that folder.
-    fn visit(&mut self, process: &Path) -> Option<Answer> {
-        if !self.answers || !self.be_in(&process.join("ns/net")) {
+    /// The sockets in the namespace of a process.
+    fn visit(&mut self, root: &Root, pid: &str) -> Option<Answer> {
+        let process = root.procfs.join(pid);
+        if !self.answers || !self.be_in(namespace_of(root, pid)?, &process.join("ns/net")) {
             return None;
         }
         let mut ask = |family: u8, file: &str| {
@@ -84,9 +85,8 @@ impl Visitor {
         Some(Answer { tcp: ask(v4, "net/tcp")?, tcp6: ask(v6, "net/tcp6")? })
     }
 
-    fn be_in(&mut self, link: &Path) -> bool {
-        let Ok(wanted) = std::fs::read_link(link) else { return false };
-        if self.at.as_ref() == Some(&wanted) {
+    fn be_in(&mut self, wanted: u64, link: &Path) -> bool {
+        if self.at == Some(wanted) {
             return true;
         }
         let Ok(namespace) = File::open(link) else { return false };
